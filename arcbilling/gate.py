@@ -1,0 +1,212 @@
+"""The gate before both doors: request id, CORS, size, rate limit and key, in this order.
+
+It finds out who is calling and whether the call may go on; the door itself says so in its own form. It is pure ASGI.
+"""
+
+import asyncio
+import ipaddress
+import re
+import secrets
+from collections.abc import Coroutine
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from arcbilling.bodies import read_body, too_large
+from arcbilling.limiter import Limiter, Verdict
+from arcbilling.settings import Settings
+from models.api_keys import ApiKeyRow
+from schema.api_keys import Keyring, actor_of, admits
+from schema.calls import Call, Engine
+from schema.errors import Code, DomainError, forbidden
+
+DOORS = {"/api/v1": 1024 * 1024, "/graphql": 64 * 1024}
+"""The doors, and the largest body that each reads."""
+
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
+_EXPOSED = b"Location, Link, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-Request-Id, Idempotency-Replayed"
+_METHODS = b"GET, HEAD, POST, PUT, DELETE, OPTIONS"
+
+
+class Gate:
+    """Wraps the application; a door finds its `Call` in the scope's state."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, engine: Engine, keyring: Keyring) -> None:
+        self._app = app
+        self._settings = settings
+        self._engine = engine
+        self._keyring = keyring
+        self._keys = Limiter(settings.rate_limit_authenticated)
+        self._addresses = Limiter(settings.rate_limit_anonymous)
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        request_id = given if _SANE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        scope.setdefault("state", {})["request_id"] = request_id
+        added: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id.encode())]
+        door = door_of(scope["path"])
+        if door is None:
+            await self._app(scope, receive, _adding(send, added))
+            return
+        added.append((b"cache-control", b"no-store"))
+        added += self._cors(headers)
+        if scope["method"] == "OPTIONS" and "access-control-request-method" in headers and "origin" in headers:
+            await _preflight(headers, added, send)
+            return
+        if scope["path"].rstrip("/") != "/api/v1/openapi.json":
+            scope["state"]["call"] = await self._call(scope, receive, headers, request_id, DOORS[door], added)
+        else:
+            scope["state"]["call"] = Call(self._engine, request_id, None, None, _no_body, _free)
+        await self._app(scope, receive, _adding(send, added))
+
+    async def _call(
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: Headers,
+        request_id: str,
+        most: int,
+        added: list[tuple[bytes, bytes]],
+    ) -> Call:
+        ip = client_ip(scope, headers, self._settings)
+        key: ApiKeyRow | None = None
+        refusal: DomainError | None = None
+        try:
+            key = await self._keyring.authenticate(bearer(headers))
+        except DomainError as error:
+            refusal = error
+        limiter, caller = (self._keys, f"key:{key.id}") if key is not None else (self._addresses, _network(ip))
+        verdict = await limiter.take(caller)
+        if verdict is not None:
+            added += verdict.headers
+        if _length(headers) > most:
+            refusal = too_large(most)
+        elif verdict is not None and verdict.retry_after is not None:
+            refusal = rate_limited(verdict)
+        elif key is not None and not admits(key, ip):
+            refusal = forbidden("This key may not be used from this address.")
+        actor = None
+        if key is not None and refusal is None:
+            actor = actor_of(key)
+            self._start(self._keyring.note_use(key, ip))
+
+        async def charge(cost: int) -> DomainError | None:
+            more = await limiter.take(caller, cost)
+            if more is None:
+                return None
+            added[:] = [pair for pair in added if not pair[0].startswith(b"x-ratelimit")] + more.headers
+            return None if more.retry_after is None else rate_limited(more)
+
+        async def body() -> bytes:
+            return await read_body(receive, most)
+
+        return Call(self._engine, request_id, actor, refusal, body, charge)
+
+    def _cors(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        origin = headers.get("origin")
+        allowed = self._settings.cors_origins
+        if origin is None or ("*" not in allowed and origin not in allowed):
+            return []
+        if "*" in allowed:
+            return [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED)]
+        return [
+            (b"access-control-allow-origin", origin.encode("latin-1")),
+            (b"access-control-expose-headers", _EXPOSED),
+            (b"vary", b"Origin"),
+        ]
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="note-key-use")
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def finish(self) -> None:
+        """Waits for what was started on the side, at shutdown."""
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+
+def door_of(path: str) -> str | None:
+    """The door that a path leads to."""
+    return next((door for door in DOORS if path == door or path.startswith(door + "/")), None)
+
+
+def bearer(headers: Headers) -> str | None:
+    scheme, _, token = headers.get("authorization", "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def client_ip(scope: Scope, headers: Headers, settings: Settings) -> str | None:
+    """The caller's address: the peer's, or what a trusted proxy says it is."""
+    peer: str | None = scope["client"][0] if scope.get("client") else None
+    hops = [hop.strip() for hop in ",".join(headers.getlist("x-forwarded-for")).split(",") if hop.strip()]
+    while peer is not None and hops and _trusted(peer, settings):
+        peer = hops.pop()
+    return peer
+
+
+def rate_limited(verdict: Verdict) -> DomainError:
+    return DomainError(
+        Code.RATE_LIMITED,
+        f"The limit of {verdict.limit} requests is used up. Please try again in {verdict.retry_after} seconds.",
+        retry_after=verdict.retry_after,
+    )
+
+
+def _trusted(address: str, settings: Settings) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(ip in network for network in settings.trusted_proxies)
+
+
+def _network(address: str | None) -> str:
+    """Whose budget an address has: its own, or that of its /64."""
+    try:
+        ip = ipaddress.ip_address(address or "")
+    except ValueError:
+        return "ip:unknown"
+    if ip.version == 6 and ip.ipv4_mapped is None:
+        return f"ip:{ipaddress.ip_network((ip, 64), strict=False)}"
+    return f"ip:{ip.ipv4_mapped if ip.version == 6 else ip}"
+
+
+def _length(headers: Headers) -> int:
+    text = headers.get("content-length", "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+def _adding(send: Send, added: list[tuple[bytes, bytes]]) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *added]
+        await send(message)
+
+    return sending
+
+
+async def _preflight(headers: Headers, added: list[tuple[bytes, bytes]], send: Send) -> None:
+    wanted = headers.get("access-control-request-headers", "authorization, content-type, idempotency-key, x-request-id")
+    extra: list[tuple[bytes, bytes]] = []
+    if any(name == b"access-control-allow-origin" for name, _ in added):
+        extra = [
+            (b"access-control-allow-methods", _METHODS),
+            (b"access-control-allow-headers", wanted.encode("latin-1")),
+            (b"access-control-max-age", b"600"),
+        ]
+    await send({"type": "http.response.start", "status": 204, "headers": [*added, *extra]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _no_body() -> bytes:
+    return b""
+
+
+async def _free(_: int) -> DomainError | None:
+    return None

@@ -1,0 +1,43 @@
+"""The sequencer's loop: numbers committed events, as soon as it is woken and at least once a second."""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from resolvers import outbox
+from resolvers.database import Database
+
+log = structlog.get_logger("arcbilling.sequencer")
+
+POLL_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+
+
+class Sequencer:
+    """Owned by the lifespan of the application. It ends when it is told to, never in the middle of a batch."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._woken = asyncio.Event()
+        self._stopping = False
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._woken.set()
+
+    async def run(self) -> None:
+        while not self._stopping:
+            self._woken.clear()
+            try:
+                while await outbox.sequence_committed(self._database):
+                    pass
+            except Exception as error:
+                log.error("sequencer failed; trying again", exc_info=error)
+                await asyncio.sleep(RETRY_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._woken.wait()

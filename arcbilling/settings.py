@@ -1,0 +1,196 @@
+"""All settings, each once: environment name, default, meaning. Documentation and start-up checks are made of them."""
+
+import dataclasses
+import ipaddress
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+import limits
+from babel.numbers import list_currencies
+
+PREFIX = "ARCBILLING_"
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+T = TypeVar("T")
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be used; the sentence names both."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+def _flag(value: str) -> bool:
+    match value.strip().lower():
+        case "1" | "true" | "yes" | "on":
+            return True
+        case "0" | "false" | "no" | "off":
+            return False
+    raise ValueError("use on or off")
+
+
+def _port(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or int(value) > 65535:
+        raise ValueError("use a number from 0 to 65535")
+    return int(value)
+
+
+def _rate(value: str) -> str:
+    if value.strip().lower() == "off":
+        return "off"
+    try:
+        limits.parse(value)
+    except ValueError:
+        raise ValueError("use for example 60/minute, or off") from None
+    return value.strip()
+
+
+def _list(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part) for part in _list(value))
+    except ValueError as error:
+        raise ValueError(f"use comma-separated networks such as 10.0.0.0/8 ({error})") from None
+
+
+def _currency(value: str) -> str:
+    if value not in list_currencies():
+        raise ValueError("use an ISO 4217 code such as USD")
+    return value
+
+
+def _zone(value: str) -> ZoneInfo:
+    if value not in available_timezones():
+        raise ValueError("use a name of the IANA time zone database, such as Europe/Berlin")
+    return ZoneInfo(value)
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value.lower() not in allowed:
+            raise ValueError(f"use one of {', '.join(allowed)}")
+        return value.lower()
+
+    return read
+
+
+def _secret(value: str) -> str:
+    if value and len(value) < 32:
+        raise ValueError("use at least 32 random characters")
+    return value
+
+
+def user_data_dir() -> Path:
+    """Where this user's programs keep their data."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "arcbilling"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "arcbilling"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "arcbilling"
+
+
+def _setting(default: str, read: Callable[[str], T], meaning: str, *, secret: bool = False) -> T:
+    field: Any = dataclasses.field(metadata={"default": default, "read": read, "meaning": meaning, "secret": secret})
+    return field  # type: ignore[no-any-return]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What an operator can set. A flag of the command line wins over the environment, and that over the default."""
+
+    data_dir: Path = _setting(
+        "",
+        _path,
+        "Folder of the SQLite file and of the generated secret. Default: `./data` under `./run`, `/data` in the image, "
+        "the user's data folder for the installed command.",
+    )
+    database_url: str = _setting(
+        "", _text, "Database. Empty: the SQLite file `arcbilling.sqlite3` in the data folder. Or `sqlite:///PATH`."
+    )
+    redis_url: str = _setting("", _text, "Redis, for several processes. Not used by this version.", secret=True)
+    secret_key: str = _setting(
+        "",
+        _secret,
+        "The server's secret, 32 characters or more: it seals what must be read again. Empty: made once and kept in "
+        "`secret.key` in the data folder.",
+        secret=True,
+    )
+    host: str = _setting("127.0.0.1", _text, "Address to listen on.")
+    port: int = _setting("8000", _port, "Port to listen on.")
+    auto_migrate: bool = _setting("on", _flag, "Create and migrate the database at the start of every command.")
+    rate_limit_authenticated: str = _setting("60/minute", _rate, "Budget of each API key, or `off`.")
+    rate_limit_anonymous: str = _setting("10/minute", _rate, "Budget of each address without a valid key, or `off`.")
+    cors_origins: tuple[str, ...] = _setting(
+        "*", _list, "Origins of browsers that may call the API, comma-separated; `*` is every one."
+    )
+    webhook_allow_nets: tuple[Network, ...] = _setting(
+        "",
+        _networks,
+        "Private networks that webhooks may reach, comma-separated CIDRs. Not used by this version.",
+    )
+    trusted_proxies: tuple[Network, ...] = _setting(
+        "", _networks, "Networks of the proxies whose `X-Forwarded-For` is believed, comma-separated CIDRs."
+    )
+    currency: str = _setting("USD", _currency, "Currency of clients that are created without one (ISO 4217).")
+    timezone: ZoneInfo = _setting("UTC", _zone, "Billing timezone: decides which date today is (IANA name).")
+    graphiql: bool = _setting("on", _flag, "Serve the GraphQL explorer at `/graphiql`. Not used by this version.")
+    log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "Least severe log line written.")
+    log_format: str = _setting(
+        "auto", _choice("auto", "json", "console"), "`json`, `console`, or `auto`: console on a terminal, else JSON."
+    )
+
+    @property
+    def sqlite_path(self) -> Path:
+        if not self.database_url:
+            return self.data_dir / "arcbilling.sqlite3"
+        return Path(self.database_url.removeprefix("sqlite://").split("?")[0]).absolute()
+
+
+def env_name(field_name: str) -> str:
+    return PREFIX + field_name.upper()
+
+
+def load(environ: Mapping[str, str], **flags: str | None) -> Settings:
+    """Reads the settings; raises SettingsError with a sentence for the first value that cannot be used."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(Settings):
+        name = env_name(field.name)
+        given = flags.get(field.name)
+        raw = given if given is not None else environ.get(name) or field.metadata["default"]
+        if field.name == "data_dir" and not raw:
+            raw = str(user_data_dir())
+        try:
+            values[field.name] = field.metadata["read"](raw)
+        except ValueError as error:
+            shown = "its value" if field.metadata["secret"] else repr(raw)
+            raise SettingsError(f"{name} cannot be {shown}: {error}.") from None
+    settings = Settings(**values)
+    if settings.database_url and not settings.database_url.startswith("sqlite:///"):
+        raise SettingsError(
+            f"{env_name('database_url')} must start with sqlite:/// in this version; empty is the default file."
+        )
+    return settings
+
+
+def unknown_names(environ: Mapping[str, str]) -> list[str]:
+    """Names in the environment that look like settings and are none: a misspelt setting must not go unseen."""
+    known = {env_name(field.name) for field in dataclasses.fields(Settings)}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def table() -> list[tuple[str, str, str]]:
+    """Rows of the documentation: environment name, default, meaning."""
+    return [(env_name(f.name), f.metadata["default"], f.metadata["meaning"]) for f in dataclasses.fields(Settings)]

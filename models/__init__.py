@@ -1,0 +1,17 @@
+"""Tables: columns, constraints, enums and migrations. No rules, no queries.
+
+Each module holds the Tortoise models of one noun and, for each, the typed row that queries return.
+"""
+
+MODULES = (
+    "models.clients",
+    "models.products",
+    "models.servers",
+    "models.services",
+    "models.invoices",
+    "models.tickets",
+    "models.api_keys",
+    "models.events",
+    "models.records",
+)
+"""Every module with models, for Tortoise and its migrations."""

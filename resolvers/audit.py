@@ -1,0 +1,22 @@
+"""The audit trail: one entry for each row that a command changed."""
+
+from collections import defaultdict
+from typing import Any
+
+import orjson
+
+from arcbilling import clock
+from models.records import AuditEntry, AuditRow
+from resolvers.tables import Table, WriteSession
+
+table = Table(AuditEntry, AuditRow, unaudited=True)
+
+
+async def record(session: WriteSession, actor: str, request_id: str, action: str) -> None:
+    merged: dict[tuple[str, int], dict[str, Any]] = defaultdict(dict)
+    for change in session.changes:
+        merged[change.table, change.id].update(change.columns)
+    now = clock.now()
+    for (name, id), columns in merged.items():
+        text = orjson.dumps(columns, option=orjson.OPT_UTC_Z).decode()
+        await table.add(session, AuditRow(0, now, actor, request_id, action, name, id, text))

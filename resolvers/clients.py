@@ -1,0 +1,44 @@
+"""Queries of clients."""
+
+from models.clients import Client, ClientRow
+from resolvers.tables import Session, Table, Where, WriteSession, equal
+
+PERSONAL = (
+    "first_name",
+    "last_name",
+    "email",
+    "email_key",
+    "password_hash",
+    "company",
+    "phone",
+    "address",
+    "city",
+    "country",
+    "search_key",
+)
+
+NEVER_NULL = ("first_name", "last_name", "search_key")
+
+table = Table(Client, ClientRow, owner="id", live="deleted_at IS NULL", personal=PERSONAL)
+
+by_id = table.by_id
+by_ids = table.by_ids
+locked = table.locked
+page = table.page
+count = table.count
+add = table.add
+save = table.save
+
+
+def search(text: str) -> Where:
+    """Clients one of whose names, e-mail or company starts with the text, case-blind."""
+    escaped = text.casefold().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return Where("search_key LIKE ? ESCAPE '\\'", (f"%\n{escaped}%",))
+
+
+async def email_taken(session: WriteSession, email_key: str, except_id: int = 0) -> bool:
+    return await table.exists(session, equal("email_key", email_key) & Where("id <> ?", (except_id,)))
+
+
+async def exists(session: Session, id: int) -> bool:
+    return await table.exists(session, equal("id", id))

@@ -1,0 +1,180 @@
+"""The database: where SQLite is spoken to. Everything else speaks to `Database` and `Transaction`.
+
+SQLite has one writer. A write transaction begins with BEGIN IMMEDIATE, so that it never fails half-way for want of the
+lock; reads go through a second, read-only connection, which sees the last commit and which no write blocks.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiosqlite
+
+Rows = Sequence[Sequence[Any]]
+BUSY_TIMEOUT_MS = 5000
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot be used at the moment; the same request may succeed later."""
+
+
+class UniqueViolation(Exception):
+    """A row with the same unique value exists; the text names the columns."""
+
+
+class Connection(Protocol):
+    """What runs statements: SQL with `?` for each value."""
+
+    async def fetch(self, sql: str, values: Sequence[object] = ()) -> Rows: ...
+
+
+class Transaction(Connection, Protocol):
+    """A write transaction. It ends once, by `commit` or `rollback`."""
+
+    async def commit(self) -> None: ...
+
+    async def rollback(self) -> None: ...
+
+
+class Database(Protocol):
+    """One engine: how to read, how to write, how to store the values that it has no type for."""
+
+    reader: Connection
+    on_statement: Callable[[str], None] | None
+
+    async def connect(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def begin(self) -> Transaction: ...
+
+    def encode(self, value: object) -> object: ...
+
+    def decoder(self, column_type: Any) -> Callable[[Any], Any] | None: ...
+
+    @property
+    def lock_clause(self) -> str: ...
+
+
+class SqliteDatabase:
+    """An SQLite file."""
+
+    lock_clause = ""  # BEGIN IMMEDIATE has locked every row
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.on_statement: Callable[[str], None] | None = None
+        self._writing = asyncio.Lock()
+        self._writer: aiosqlite.Connection | None = None
+        self.reader: Connection = _SqliteConnection(self, None)
+
+    async def connect(self) -> None:
+        self._writer = await _open(self.path, read_only=False)
+        self.reader = _SqliteConnection(self, await _open(self.path, read_only=True))
+
+    async def close(self) -> None:
+        for connection in (self._writer, getattr(self.reader, "raw", None)):
+            if connection is not None:
+                await connection.close()
+        self._writer = None
+
+    async def begin(self) -> Transaction:
+        if self._writer is None:
+            raise DatabaseUnavailable("The database is not open.")
+        await self._writing.acquire()
+        try:
+            transaction = _SqliteTransaction(self, self._writer, self._writing.release)
+            await transaction.fetch("BEGIN IMMEDIATE")
+            return transaction
+        except BaseException:
+            # The lock is ours until the transaction is handed over, whatever stops that.
+            if self._writer.in_transaction:
+                await asyncio.shield(self._writer.rollback())
+            self._writing.release()
+            raise
+
+    def encode(self, value: object) -> object:
+        match value:
+            case datetime():
+                return value.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")
+            case date():
+                return value.isoformat()
+            case Enum():
+                return value.value
+            case _:
+                return value
+
+    def decoder(self, column_type: Any) -> Callable[[Any], Any] | None:
+        """How a stored value becomes a value of the type; None where it is one already."""
+        if column_type is datetime:
+            return datetime.fromisoformat
+        if column_type is date:
+            return date.fromisoformat
+        if column_type is bool:
+            return bool
+        if isinstance(column_type, type) and issubclass(column_type, StrEnum):
+            return column_type
+        return None
+
+
+class _SqliteConnection:
+    def __init__(self, database: SqliteDatabase, raw: aiosqlite.Connection | None) -> None:
+        self._database = database
+        self.raw = raw
+
+    async def fetch(self, sql: str, values: Sequence[object] = ()) -> Rows:
+        if self.raw is None:
+            raise DatabaseUnavailable("The database is not open.")
+        if self._database.on_statement is not None:
+            self._database.on_statement(sql)
+        encode = self._database.encode
+        try:
+            return await self.raw.execute_fetchall(sql, [encode(value) for value in values])  # type: ignore[return-value]
+        except sqlite3.IntegrityError as error:
+            if "UNIQUE" in str(error):
+                raise UniqueViolation(str(error)) from error
+            raise
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error) or "full" in str(error) or "I/O" in str(error):
+                raise DatabaseUnavailable(f"SQLite says: {error}.") from error
+            raise
+
+
+class _SqliteTransaction(_SqliteConnection):
+    def __init__(self, database: SqliteDatabase, raw: aiosqlite.Connection, release: Callable[[], None]) -> None:
+        super().__init__(database, raw)
+        self._release = release
+
+    async def commit(self) -> None:
+        try:
+            await self.fetch("COMMIT")
+        except BaseException:
+            await self.rollback()
+            raise
+        self._end()
+
+    async def rollback(self) -> None:
+        try:
+            if self.raw is not None and self.raw.in_transaction:
+                await self.raw.rollback()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        if self.raw is not None:
+            self.raw = None
+            self._release()
+
+
+async def _open(path: Path, *, read_only: bool) -> aiosqlite.Connection:
+    connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
+    pragmas = ["journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}"]
+    if read_only:
+        pragmas.append("query_only=ON")
+    for pragma in pragmas:
+        await connection.execute_fetchall(f"PRAGMA {pragma}")
+    return connection

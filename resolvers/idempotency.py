@@ -1,0 +1,112 @@
+"""Idempotency-Key: the answer is stored in the transaction of the work, so that a key's work is done exactly once.
+
+A second use of the key waits for the first transaction to end. If that committed, its answer is replayed; if it rolled
+back, the key is free. A crash is a rollback: there is nothing to expire or to clean up.
+"""
+
+import base64
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import orjson
+
+from arcbilling import clock
+from arcbilling.sealing import Vault
+from models.records import IdempotencyRecord, IdempotencyRow
+from resolvers.database import UniqueViolation
+from resolvers.tables import Session, Table, Where, WriteSession, equal
+
+table = Table(IdempotencyRecord, IdempotencyRow, unaudited=True)
+KEPT_FOR = timedelta(hours=24)
+_PURPOSE = "stored answer"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finished answer of either door."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class IdempotencyRequest:
+    """A key as its principal sent it, the fingerprint of what it was sent with, and the vault that seals the answer."""
+
+    principal: str
+    key: str
+    fingerprint: str
+    vault: Vault
+
+
+class Replay(Exception):
+    """The key was used before, for the same request: this is what was answered."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("replayed")
+        self.answer = answer
+
+
+class KeyReused(Exception):
+    """The key was used before, for another request."""
+
+
+class AnswerErased(Exception):
+    """The key was used before, and its answer was erased with the client that it told of."""
+
+
+async def peek(session: Session, asked: IdempotencyRequest) -> None:
+    """Raises Replay, KeyReused or AnswerErased if a committed answer of the key stands."""
+    where = Where("principal = ? AND key = ?", (asked.principal, asked.key))
+    record = await table.first(session, where)
+    if record is None or record.expires_at <= clock.now():
+        return
+    if record.fingerprint != asked.fingerprint:
+        raise KeyReused
+    if record.answer is None:
+        raise AnswerErased
+    raise Replay(_unseal(asked.vault, record.answer))
+
+
+async def claim(session: WriteSession, asked: IdempotencyRequest) -> None:
+    """Takes the key for this transaction, or raises as `peek`."""
+    await peek(session, asked)
+    await table.remove(session, Where("principal = ? AND key = ?", (asked.principal, asked.key)))
+    now = clock.now()
+    row = IdempotencyRow(0, asked.principal, asked.key, asked.fingerprint, None, None, now, now + KEPT_FOR)
+    try:
+        await table.add(session, row)
+    except UniqueViolation:
+        await peek(session, asked)
+        raise
+
+
+async def store(session: WriteSession, asked: IdempotencyRequest, answer: Answer, client_id: int | None) -> None:
+    """Stores the answer that the key's work came to."""
+    where = Where("principal = ? AND key = ?", (asked.principal, asked.key))
+    record = await table.first(session, where)
+    assert record is not None, "the key was claimed in this transaction"
+    sealed = _seal(asked.vault, answer)
+    await table.save(session, record, record._replace(answer=sealed, client_id=client_id))
+
+
+async def erase(session: WriteSession, client_id: int) -> None:
+    """Forgets the stored answers that tell of a client."""
+    for record in await table.all(session, equal("client_id", client_id)):
+        await table.save(session, record, record._replace(answer=None))
+
+
+async def purge(session: WriteSession) -> None:
+    """Removes expired records."""
+    await table.remove(session, Where("expires_at <= ?", (clock.now(),)))
+
+
+def _seal(vault: Vault, answer: Answer) -> bytes:
+    plain = orjson.dumps([answer.status, base64.b64encode(answer.body).decode(), answer.headers])
+    return vault.seal(plain, _PURPOSE)
+
+
+def _unseal(vault: Vault, sealed: bytes) -> Answer:
+    status, body, headers = orjson.loads(vault.open(sealed, _PURPOSE))
+    return Answer(status, base64.b64decode(body), headers)

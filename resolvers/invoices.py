@@ -1,0 +1,79 @@
+"""Queries of invoices, their items and payments, and the numbers they get."""
+
+from datetime import date
+
+from models.enums import InvoiceStatus
+from models.invoices import (
+    Invoice,
+    InvoiceItem,
+    InvoiceItemRow,
+    InvoiceRow,
+    NumberSeries,
+    NumberSeriesRow,
+    Payment,
+    PaymentRow,
+)
+from resolvers.tables import Session, Table, Where, WriteSession, equal, one_of
+
+table = Table(Invoice, InvoiceRow, owner="client_id")
+items = Table(InvoiceItem, InvoiceItemRow, owner="client_id", personal=("description",))
+payments = Table(Payment, PaymentRow, owner="client_id")
+_series = Table(NumberSeries, NumberSeriesRow, unaudited=True)
+
+by_id = table.by_id
+by_ids = table.by_ids
+locked = table.locked
+page = table.page
+pages = table.pages
+count = table.count
+add = table.add
+save = table.save
+
+
+def overdue(today: date) -> Where:
+    return equal("status", InvoiceStatus.UNPAID) & Where("due_date < ?", (today,))
+
+
+async def items_of(session: Session, invoice_ids: list[int]) -> dict[int, list[InvoiceItemRow]]:
+    found: dict[int, list[InvoiceItemRow]] = {id: [] for id in invoice_ids}
+    for item in await items.all(session, one_of("invoice_id", invoice_ids)):
+        found[item.invoice_id].append(item)
+    return found
+
+
+async def payments_of(session: Session, invoice_ids: list[int]) -> dict[int, list[PaymentRow]]:
+    found: dict[int, list[PaymentRow]] = {id: [] for id in invoice_ids}
+    for payment in await payments.all(session, one_of("invoice_id", invoice_ids)):
+        found[payment.invoice_id].append(payment)
+    return found
+
+
+async def payment_by_transaction(session: Session, method: str, transaction_id: str) -> PaymentRow | None:
+    return await payments.first(session, equal("method", method) & equal("transaction_id", transaction_id))
+
+
+async def next_number(session: WriteSession, series: str, today: date) -> str:
+    """Takes the next number of a series: its row stays locked until the transaction ends, so there is no gap."""
+    (counter,) = await _series.all_locked(session, equal("name", series))
+    taken = await _series.save(session, counter, counter._replace(last_number=counter.last_number + 1))
+    return taken.template.format(YYYY=today.year, n=taken.last_number)
+
+
+async def unpaid_of_service(session: Session, service_id: int) -> list[InvoiceRow]:
+    """Unpaid invoices with a line for the service, the oldest first."""
+    lines = await items.all(session, equal("service_id", service_id))
+    ids = sorted({line.invoice_id for line in lines if not line.void})
+    return await table.all(session, one_of("id", ids) & equal("status", InvoiceStatus.UNPAID))
+
+
+async def count_of_client(session: Session, client_id: int, statuses: tuple[str, ...]) -> int:
+    return await table.count(session, equal("client_id", client_id) & one_of("status", statuses))
+
+
+async def first_of_services(session: Session, service_ids: list[int]) -> dict[int, int]:
+    """Service id → id of the invoice that charged it first."""
+    found: dict[int, int] = {}
+    for item in await items.all(session, one_of("service_id", service_ids)):
+        if item.service_id is not None:
+            found.setdefault(item.service_id, item.invoice_id)
+    return found

@@ -1,0 +1,95 @@
+"""The outbox: events are rows of the transaction that made them true, and are numbered once it has committed."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from models.events import Event, EventHead, EventHeadRow, EventRow
+from resolvers.database import Database
+from resolvers.tables import Page, PageRequest, Session, Table, Where, WriteSession, equal, one_of
+
+table = Table(Event, EventRow, owner="client_id", live="sequence IS NOT NULL", unaudited=True)
+_unseen = Table(Event, EventRow, unaudited=True)
+_head = Table(EventHead, EventHeadRow, unaudited=True)
+
+BATCH = 500
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """An event as a command reports it."""
+
+    event: str
+    object_type: str
+    object_id: int
+    object_version: int
+    client_id: int | None
+    payload: str
+    at: datetime
+
+
+def new_event_id(at: datetime) -> str:
+    """`evt_` and a ULID: 48 bits of milliseconds and 80 random ones, in Crockford's base 32."""
+    number = int(at.timestamp() * 1000) << 80 | secrets.randbits(80)
+    return "evt_" + "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -5, -5))
+
+
+async def add(session: WriteSession, occurrence: Occurrence, actor: str, request_id: str) -> None:
+    row = EventRow(
+        id=0,
+        public_id=new_event_id(occurrence.at),
+        sequence=None,
+        event=occurrence.event,
+        object_type=occurrence.object_type,
+        object_id=occurrence.object_id,
+        object_version=occurrence.object_version,
+        client_id=occurrence.client_id,
+        payload=occurrence.payload,
+        actor=actor,
+        request_id=request_id,
+        created_at=occurrence.at,
+    )
+    await _unseen.add(session, row)
+
+
+async def by_public_id(session: Session, public_id: str) -> EventRow | None:
+    return await table.first(session, equal("public_id", public_id))
+
+
+async def page(session: Session, request: PageRequest, types: list[str] | None) -> Page[EventRow]:
+    where = Where("") if types is None else one_of("event", types)
+    return await table.page(session, request, where)
+
+
+async def sequence_committed(database: Database) -> int:
+    """Numbers committed events without a gap, oldest first; tells how many. One transaction for each batch.
+
+    An id is given before the commit, so ids become visible out of order; a sequence number is given after it.
+    """
+    if not await database.reader.fetch("SELECT 1 FROM events WHERE sequence IS NULL LIMIT 1"):
+        return 0
+    transaction = await database.begin()
+    session = WriteSession(database, transaction)
+    try:
+        (head,) = await _head.all_locked(session, Where(""))
+        waiting = await _unseen.all(session, Where("sequence IS NULL"), limit=BATCH)
+        for place, event in enumerate(waiting, head.last_sequence + 1):
+            await _unseen.save(session, event, event._replace(sequence=place))
+        await _head.save(session, head, head._replace(last_sequence=head.last_sequence + len(waiting)))
+        await transaction.commit()
+    except BaseException:
+        await transaction.rollback()
+        raise
+    return len(waiting)
+
+
+async def rewrite_for_erasure(session: WriteSession, client_id: int, blank: dict[str, str]) -> None:
+    """Replaces payloads of a client's events, public id → payload without personal data: the one permitted rewrite."""
+    for event in await _unseen.all(session, equal("client_id", client_id)):
+        if event.public_id in blank:
+            await _unseen.save(session, event, event._replace(payload=blank[event.public_id]))
+
+
+async def of_client(session: Session, client_id: int) -> list[EventRow]:
+    return await _unseen.all(session, equal("client_id", client_id))

@@ -1,0 +1,20 @@
+"""Queries of servers and server groups."""
+
+from models.servers import Server, ServerGroup, ServerGroupRow, ServerRow
+from resolvers.tables import Table, WriteSession, equal
+
+table = Table(Server, ServerRow)
+groups = Table(ServerGroup, ServerGroupRow)
+
+by_id = table.by_id
+by_ids = table.by_ids
+locked = table.locked
+page = table.page
+count = table.count
+add = table.add
+save = table.save
+
+
+async def locked_of_group(session: WriteSession, group_id: int) -> list[ServerRow]:
+    """The servers of a group, locked: who takes a place waits for who took one before."""
+    return await table.all_locked(session, equal("server_group_id", group_id))

@@ -1,0 +1,23 @@
+"""Queries of services."""
+
+from models.services import Service, ServiceRow
+from resolvers.tables import Session, Table, WriteSession, equal, one_of
+
+table = Table(Service, ServiceRow, owner="client_id", personal=("domain", "username", "suspension_note"))
+
+by_id = table.by_id
+by_ids = table.by_ids
+locked = table.locked
+page = table.page
+pages = table.pages
+count = table.count
+add = table.add
+save = table.save
+
+
+async def count_of_client(session: Session, client_id: int, statuses: tuple[str, ...]) -> int:
+    return await table.count(session, equal("client_id", client_id) & one_of("status", statuses))
+
+
+async def all_locked(session: WriteSession, ids: list[int]) -> list[ServiceRow]:
+    return await table.all_locked(session, one_of("id", ids))

@@ -1,0 +1,321 @@
+"""Tables: SQL built once from the models' names and the rows' columns; rows in, rows out.
+
+Every read is narrowed to the owner of the session: a key that is bound to a client cannot reach another client's rows,
+whatever is asked, because no statement is built without that condition.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Any, Generic, NamedTuple, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from tortoise.models import Model
+
+from arcbilling import clock
+from resolvers.database import Connection, Database, Transaction
+
+R = TypeVar("R", bound=tuple[Any, ...])
+
+
+class Where(NamedTuple):
+    """A condition: SQL with `?` for each value."""
+
+    sql: str
+    values: tuple[object, ...] = ()
+
+    def __and__(self, other: "Where") -> "Where":
+        if not self.sql or not other.sql:
+            return self if self.sql else other
+        return Where(f"{self.sql} AND {other.sql}", self.values + other.values)
+
+
+EVERYTHING = Where("")
+
+
+def equal(column: str, value: object) -> Where:
+    return Where(f"{column} IS NULL") if value is None else Where(f"{column} = ?", (value,))
+
+
+def one_of(column: str, values: Collection[object]) -> Where:
+    if not values:
+        return Where("1 = 0")
+    return Where(f"{column} IN ({', '.join('?' * len(values))})", tuple(values))
+
+
+@dataclass(frozen=True)
+class Session:
+    """What reads rows: a connection, and whose rows may be seen (None: everyone's)."""
+
+    database: Database
+    connection: Connection
+    owner: int | None = None
+
+
+class Change(NamedTuple):
+    """What a transaction did to one row: columns → (old, new), None where the values are personal."""
+
+    table: str
+    id: int
+    columns: dict[str, tuple[object, object] | None]
+
+
+@dataclass(frozen=True)
+class WriteSession(Session):
+    """What writes rows, inside one transaction; it remembers the changes for the audit trail."""
+
+    changes: list[Change] = field(default_factory=list)
+
+    @property
+    def transaction(self) -> Transaction:
+        return cast(Transaction, self.connection)
+
+
+class Sort(NamedTuple):
+    column: str = "id"
+    descending: bool = False
+
+
+BY_ID = Sort()
+
+
+class Cursor(NamedTuple):
+    """A place in a sorted list: the sort column's value there, and the id."""
+
+    value: Any
+    id: int
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Which page: `limit` rows after or before a cursor, or from an offset; backwards gives the last ones."""
+
+    limit: int
+    after: Cursor | None = None
+    before: Cursor | None = None
+    backwards: bool = False
+    offset: int = 0
+    sort: Sort = BY_ID
+
+
+@dataclass(frozen=True)
+class Page(Generic[R]):
+    """Rows in the order asked for; whether there are more before and after them."""
+
+    rows: list[R]
+    has_next: bool
+    has_previous: bool
+
+
+class Table(Generic[R]):
+    """One table. `owner` names the column of the client that a row belongs to; `live` hides rows that are gone."""
+
+    def __init__(
+        self,
+        model: type[Model],
+        row: type[R],
+        *,
+        owner: str | None = None,
+        live: str = "",
+        personal: Collection[str] = (),
+        unaudited: bool = False,
+    ) -> None:
+        meta = model._meta
+        self.name = str(meta.db_table)
+        self.row = row
+        self.columns: tuple[str, ...] = cast(Any, row)._fields
+        self.types = {name: _plain(hint) for name, hint in get_type_hints(row).items()}
+        self._owner = owner
+        self._live = Where(live)
+        self._personal = frozenset(personal)
+        self._audited = not unaudited
+        self._versioned = "version" in self.columns
+        self._decoders: dict[type[Database], list[tuple[int, Callable[[Any], Any]]]] = {}
+        self._select = f"SELECT {', '.join(self.columns)} FROM {self.name}"
+        self._insert = (
+            f"INSERT INTO {self.name} ({', '.join(self.columns[1:])}) "
+            f"VALUES ({', '.join('?' * (len(self.columns) - 1))}) RETURNING id"
+        )
+
+    # Reading
+
+    async def by_id(self, session: Session, id: int) -> R | None:
+        return await self.first(session, equal("id", id))
+
+    async def by_ids(self, session: Session, ids: Iterable[int]) -> dict[int, R]:
+        rows = await self.all(session, one_of("id", list(ids)))
+        return {cast(Any, row).id: row for row in rows}
+
+    async def each(self, session: Session, ids: list[int]) -> list[R | None]:
+        """The rows of the ids, in their order, by one statement: what loaders load with."""
+        found = await self.by_ids(session, ids)
+        return [found.get(id) for id in ids]
+
+    async def first(self, session: Session, where: Where) -> R | None:
+        rows = await self.all(session, where, limit=1)
+        return rows[0] if rows else None
+
+    async def all(
+        self, session: Session, where: Where = EVERYTHING, *, order: str = "id", limit: int | None = None
+    ) -> list[R]:
+        scope = self._scoped(session, where)
+        sql = f"{self._select}{_clause(scope)} ORDER BY {order}"
+        if limit is not None:
+            sql += f" LIMIT {limit}"
+        return self._rows(session, await session.connection.fetch(sql, scope.values))
+
+    async def count(self, session: Session, where: Where = EVERYTHING) -> int:
+        scope = self._scoped(session, where)
+        rows = await session.connection.fetch(f"SELECT count(*) FROM {self.name}{_clause(scope)}", scope.values)
+        return int(rows[0][0])
+
+    async def exists(self, session: Session, where: Where) -> bool:
+        scope = self._scoped(session, where)
+        return bool(await session.connection.fetch(f"SELECT 1 FROM {self.name}{_clause(scope)} LIMIT 1", scope.values))
+
+    async def page(self, session: Session, request: PageRequest, where: Where = EVERYTHING) -> Page[R]:
+        """One page by keyset: its cost does not grow with its place in the table."""
+        scope = self._scoped(session, where) & self._beyond(request)
+        sql = f"{self._select}{_clause(scope)} ORDER BY {_order(request)} LIMIT {request.limit + 1}"
+        if request.offset:
+            sql += f" OFFSET {request.offset}"
+        return _page(self._rows(session, await session.connection.fetch(sql, scope.values)), request)
+
+    async def pages(
+        self, session: Session, parent: str, ids: Collection[int], request: PageRequest, where: Where = EVERYTHING
+    ) -> dict[int, Page[R]]:
+        """The same page below each of several parents, by one statement."""
+        scope = self._scoped(session, where) & self._beyond(request) & one_of(parent, ids)
+        columns = ", ".join(self.columns)
+        sql = (
+            f"SELECT {columns} FROM (SELECT {columns}, row_number() OVER (PARTITION BY {parent} "
+            f"ORDER BY {_order(request)}) AS place FROM {self.name}{_clause(scope)}) AS ranked "
+            f"WHERE place <= {request.limit + 1} ORDER BY {parent}, place"
+        )
+        found: dict[int, list[R]] = {id: [] for id in ids}
+        for row in self._rows(session, await session.connection.fetch(sql, scope.values)):
+            found[getattr(row, parent)].append(row)
+        return {id: _page(rows, request) for id, rows in found.items()}
+
+    # Writing
+
+    async def locked(self, session: WriteSession, id: int) -> R | None:
+        """The row, locked until the transaction ends."""
+        rows = await self.all_locked(session, equal("id", id))
+        return rows[0] if rows else None
+
+    async def all_locked(self, session: WriteSession, where: Where) -> list[R]:
+        scope = self._scoped(session, where)
+        sql = f"{self._select}{_clause(scope)} ORDER BY id{session.database.lock_clause}"
+        return self._rows(session, await session.connection.fetch(sql, scope.values))
+
+    async def add(self, session: WriteSession, row: R) -> R:
+        """Inserts the row, whose id is given by the database."""
+        rows = await session.connection.fetch(self._insert, row[1:])
+        added: R = cast(Any, row)._replace(id=rows[0][0])
+        if self._audited:
+            values = zip(self.columns[1:], row[1:], strict=True)
+            self._remember(session, added[0], {name: (None, value) for name, value in values if value is not None})
+        return added
+
+    async def save(self, session: WriteSession, old: R, new: R) -> R:
+        """Stores what differs. A versioned row must still be as it was read, and its version rises by one."""
+        columns = {
+            name: (before, after) for name, before, after in zip(self.columns, old, new, strict=True) if before != after
+        }
+        if self._versioned:
+            version = cast(Any, old).version
+            stamp = {"version": version + 1, "updated_at": clock.now()}
+            new = cast(Any, new)._replace(**stamp)
+            values = {**{name: after for name, (_, after) in columns.items()}, **stamp}
+            where = Where("id = ? AND version = ?", (old[0], version))
+        else:
+            values = {name: after for name, (_, after) in columns.items()}
+            where = equal("id", old[0])
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        sql = f"UPDATE {self.name} SET {assignments}{_clause(where)} RETURNING id"
+        rows = await session.connection.fetch(sql, (*values.values(), *where.values))
+        if not rows:
+            raise StaleRow(f"{self.name} {old[0]} was changed by somebody else after it was read.")
+        if self._audited:
+            self._remember(session, old[0], columns)
+        return new
+
+    async def remove(self, session: WriteSession, where: Where) -> list[int]:
+        """Deletes rows and tells their ids."""
+        rows = await session.connection.fetch(f"DELETE FROM {self.name}{_clause(where)} RETURNING id", where.values)
+        if self._audited:
+            for (id,) in rows:
+                self._remember(session, id, {"id": (id, None)})
+        return [id for (id,) in rows]
+
+    # Inside
+
+    def _remember(self, session: WriteSession, id: int, columns: Mapping[str, tuple[object, object]]) -> None:
+        kept = {name: None if name in self._personal else pair for name, pair in columns.items()}
+        session.changes.append(Change(self.name, id, kept))
+
+    def _scoped(self, session: Session, where: Where) -> Where:
+        scope = self._live & where
+        if session.owner is not None and self._owner is not None:
+            scope = Where(f"{self._owner} = ?", (session.owner,)) & scope
+        return scope
+
+    def _rows(self, session: Session, raw: Iterable[Iterable[Any]]) -> list[R]:
+        make = cast(Any, self.row)._make
+        engine = type(session.database)
+        decoders = self._decoders.get(engine)
+        if decoders is None:
+            found = [(place, session.database.decoder(self.types[name])) for place, name in enumerate(self.columns)]
+            decoders = self._decoders[engine] = [(place, decode) for place, decode in found if decode is not None]
+        if not decoders:
+            return [make(values) for values in raw]
+        rows = []
+        for values in raw:
+            cells = list(values)
+            for place, decode in decoders:
+                if cells[place] is not None:
+                    cells[place] = decode(cells[place])
+            rows.append(make(cells))
+        return rows
+
+    def _beyond(self, request: PageRequest) -> Where:
+        where = EVERYTHING
+        for cursor, forwards in ((request.after, True), (request.before, False)):
+            if cursor is not None:
+                sign = ">" if forwards != request.sort.descending else "<"
+                column = request.sort.column
+                where &= (
+                    Where(f"id {sign} ?", (cursor.id,))
+                    if column == "id"
+                    else Where(f"({column}, id) {sign} (?, ?)", (cursor.value, cursor.id))
+                )
+        return where
+
+
+class StaleRow(Exception):
+    """A row was saved that is no longer as it was read: it was not locked."""
+
+
+def _order(request: PageRequest) -> str:
+    direction = " DESC" if request.sort.descending != request.backwards else ""
+    return f"id{direction}" if request.sort.column == "id" else f"{request.sort.column}{direction}, id{direction}"
+
+
+def _page(rows: list[R], request: PageRequest) -> Page[R]:
+    more = len(rows) > request.limit
+    rows = rows[: request.limit]
+    if request.backwards:
+        rows.reverse()
+        return Page(rows, has_next=request.before is not None, has_previous=more)
+    return Page(rows, has_next=more, has_previous=request.after is not None or request.offset > 0)
+
+
+def _clause(where: Where) -> str:
+    return f" WHERE {where.sql}" if where.sql else ""
+
+
+def _plain(hint: Any) -> Any:
+    """The type of a column, without its `None`."""
+    if get_origin(hint) in (Union, UnionType):
+        return next(part for part in get_args(hint) if part is not type(None))
+    return hint

@@ -1,0 +1,129 @@
+"""The unit of work: one transaction for the stored answer, the changed rows, the audit trail and the events.
+
+It runs in a task of its own, which no caller can cancel: a client that hangs up, a time-out or a shutdown can end the
+waiting, never leave a transaction open. Inside, nothing but the database is waited for.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from resolvers import audit, idempotency
+from resolvers.database import Database
+from resolvers.idempotency import Answer, AnswerErased, IdempotencyRequest, KeyReused, Replay
+from resolvers.tables import WriteSession
+
+T = TypeVar("T")
+log = structlog.get_logger("arcbilling.unit_of_work")
+
+TIME_LIMIT_SECONDS = 10
+_running: set[asyncio.Task[object]] = set()
+
+
+class Actor(Protocol):
+    """Whoever is calling, as the records name them."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def client_id(self) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What the work came to: its value, whether it stands, and the answer to store for its Idempotency-Key."""
+
+    value: T
+    keep: bool
+    answer: Answer | None = None
+
+
+class Unit:
+    """A unit of work that has not begun until something asks for its session."""
+
+    def __init__(self, database: Database, actor: Actor, request_id: str, asked: IdempotencyRequest | None) -> None:
+        self.database = database
+        self.actor = actor
+        self.request_id = request_id
+        self.asked = asked
+        self.session: WriteSession | None = None
+        self.action = ""
+        self.client_id: int | None = None
+        """The client that the work concerns, for the records."""
+        self.stopped: Replay | KeyReused | AnswerErased | None = None
+        """Why the work was not done: its Idempotency-Key was used before."""
+        self.deadline = asyncio.timeout(None)
+        self._after_commit: list[Callable[[], None]] = []
+
+    async def begin(self, action: str) -> WriteSession:
+        """Opens the transaction and claims the Idempotency-Key; raises Replay when the key was used before."""
+        assert self.session is None, "a unit of work begins once"
+        self.action = action
+        self.session = WriteSession(self.database, await self.database.begin(), self.actor.client_id)
+        self.deadline.reschedule(asyncio.get_running_loop().time() + TIME_LIMIT_SECONDS)
+        if self.asked is not None:
+            try:
+                await idempotency.claim(self.session, self.asked)
+            except (Replay, KeyReused, AnswerErased) as stopped:
+                self.stopped = stopped
+                raise
+        return self.session
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        self._after_commit.append(call)
+
+    async def commit(self, answer: Answer | None) -> None:
+        if self.session is None:
+            return
+        await audit.record(self.session, self.actor.name, self.request_id, self.action)
+        if self.asked is not None and answer is not None:
+            await idempotency.store(self.session, self.asked, answer, self.client_id)
+        await self.session.transaction.commit()
+        for call in self._after_commit:
+            call()
+
+    async def rollback(self) -> None:
+        if self.session is not None:
+            await self.session.transaction.rollback()
+
+
+async def run(unit: Unit, work: Callable[[Unit], Awaitable[Outcome[T]]]) -> T:
+    """Does the work within the unit: commits if it stands, else rolls back; cancelling the caller does neither."""
+    task = asyncio.create_task(_run(unit, work), name="unit-of-work")
+    _running.add(task)
+    task.add_done_callback(_finished)
+    return await asyncio.shield(task)
+
+
+async def _run(unit: Unit, work: Callable[[Unit], Awaitable[Outcome[T]]]) -> T:
+    try:
+        async with unit.deadline:
+            outcome = await work(unit)
+        if outcome.keep:
+            await unit.commit(outcome.answer)
+        else:
+            await unit.rollback()
+        return outcome.value
+    except BaseException:
+        await unit.rollback()
+        raise
+
+
+def _finished(task: "asyncio.Task[object]") -> None:
+    _running.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        # Retrieved here too, since the caller may have gone away.
+        log.debug("unit of work failed", error=type(error).__name__)
+
+
+async def finish_all(seconds: float) -> None:
+    """Waits for the units that are under way, at shutdown."""
+    if _running:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*_running, return_exceptions=True)

@@ -1,0 +1,188 @@
+"""The REST door: an ASGI application for everything below /api/v1."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import orjson
+import structlog
+from graphql import GraphQLSchema
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from rest_compat.openapi import openapi
+from rest_compat.plans import Plan, compile_plans
+from rest_compat.reading import read_body as read_members
+from rest_compat.reading import read_no_query, read_query
+from schema.calls import Call, Disconnected
+from schema.decoding import DecodingError, canonical, decode
+from schema.errors import Code, DomainError, internal
+from schema.execution import Answer, Result, error_of, execute
+
+log = structlog.get_logger("arcbilling.rest")
+
+PREFIX = "/api/v1"
+JSON = {"content-type": "application/json"}
+
+
+@dataclass(frozen=True)
+class Match:
+    """A plan and the id in the path that led to it."""
+
+    plan: Plan
+    id: int | None
+
+
+class RestApp:
+    """Translates requests into documents and results into the envelope; decides nothing."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self.plans = compile_plans(schema)
+        self._table: dict[tuple[str, ...], dict[str, Plan]] = {}
+        for plan in self.plans:
+            key = tuple(plan.route.path.strip("/").split("/"))
+            self._table.setdefault(key, {})[plan.route.method] = plan
+        self.openapi = orjson.dumps(openapi(self.plans), option=orjson.OPT_INDENT_2)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call: Call = scope["state"]["call"]
+        try:
+            answer = await self._answer(call, scope)
+        except Disconnected:
+            return
+        except DomainError as error:
+            answer = failure(error, call.request_id)
+        except Exception as error:
+            log.error("internal error", exc_info=error, request_id=call.request_id)
+            answer = failure(internal(), call.request_id)
+        body = b"" if scope["method"] == "HEAD" else answer.body
+        headers = {**answer.headers, "content-length": str(len(answer.body))}
+        if answer.status == 204:
+            del headers["content-length"]
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, call: Call, scope: Scope) -> Answer:
+        path = scope["path"].removeprefix(PREFIX).rstrip("/")
+        if path == "/openapi.json" and scope["method"] in ("GET", "HEAD"):
+            return Answer(200, self.openapi, JSON)
+        call.admitted()
+        matched = self._match(scope["method"], path)
+        if isinstance(matched, Answer):
+            return matched
+        plan, actor = matched.plan, call.admitted()
+        if missing := plan.operation.authorise(actor):
+            raise error_of(missing[0], call.request_id)
+        query = scope["query_string"].decode("latin-1")
+        headers = Headers(scope=scope)
+        if plan.operation.is_mutation:
+            read_no_query(query)
+            body = await _read_json(headers, call)
+            variables = read_members(plan, body)
+            parts = (plan.route.method.encode(), path.encode(), canonical(body))
+            asked = call.idempotency(headers.get("idempotency-key"), *parts)
+        else:
+            variables = {}
+            asked = None
+            if plan.route.is_list:
+                variables = read_query(plan, query)
+            else:
+                read_no_query(query)
+        if matched.id is not None:
+            variables["id"] = str(matched.id)
+        context = call.engine.context(actor, call.request_id)
+
+        def render(result: Result) -> Answer:
+            if result.failed:
+                return failure(error_of(result.errors[0], call.request_id), call.request_id)
+            assert result.data is not None
+            if plan.route.is_list:
+                return _list(plan, result.data["data"], variables, query)
+            return _object(plan, result.data["data"])
+
+        return await execute(self._schema, plan.operation, variables, context, render, asked)
+
+    def _match(self, method: str, path: str) -> Match | Answer:
+        """The route; raises 404 and 405 as the contract says."""
+        segments = path.split("/")[1:] if path else []
+        id = None
+        if len(segments) >= 2:
+            id = _id(segments[1])
+            segments[1] = "{id}"
+        methods = self._table.get(tuple(segments))
+        if methods is None or (len(segments) >= 2 and id is None):
+            raise DomainError(Code.NOT_FOUND, f"There is nothing at {PREFIX}{path}.")
+        allowed = ", ".join([*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"])
+        if method == "OPTIONS":
+            return Answer(204, b"", {"allow": allowed})
+        plan = methods.get("GET" if method == "HEAD" else method)
+        if plan is None:
+            raise DomainError(
+                Code.VALIDATION_ERROR,
+                f"The method {method} is not for {PREFIX}{path}; use one of: {allowed}.",
+                status=405,
+                headers={"allow": allowed},
+            )
+        return Match(plan, id)
+
+
+def failure(error: DomainError, request_id: str) -> Answer:
+    """The envelope of an error."""
+    content: dict[str, Any] = {"code": error.code.value, "message": error.message}
+    if error.fields:
+        content["fields"] = error.fields
+    content["request_id"] = request_id
+    headers = {**JSON, **error.headers}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(error.retry_after)
+    return Answer(error.status, orjson.dumps({"status": "error", "error": content}), headers)
+
+
+def _object(plan: Plan, data: Any) -> Answer:
+    shown = plan.convert(data)
+    headers = dict(JSON)
+    if plan.route.status == 201:
+        headers["location"] = f"{PREFIX}{plan.route.path}/{shown['id']}"
+    return Answer(plan.route.status, orjson.dumps({"status": "success", "data": shown}), headers)
+
+
+def _list(plan: Plan, data: Any, variables: Mapping[str, Any], query: str) -> Answer:
+    page = data["pageInfo"]
+    more, cursor = page["hasNextPage"], page["endCursor"] if page["hasNextPage"] else None
+    meta: dict[str, Any] = {"per_page": variables["first"], "has_more": more, "next_cursor": cursor}
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    if "page" in given:
+        meta["page"] = int(given["page"])
+    if variables["total"]:
+        meta["total"] = data["totalCount"]
+    headers = dict(JSON)
+    if cursor is not None:
+        following = {name: value for name, value in given.items() if name not in ("page", "cursor")}
+        headers["link"] = f'<{PREFIX}{plan.route.path}?{urlencode({**following, "cursor": cursor})}>; rel="next"'
+    body = {"status": "success", "data": [plan.convert(node) for node in data["nodes"]], "meta": meta}
+    return Answer(200, orjson.dumps(body), headers)
+
+
+async def _read_json(headers: Headers, call: Call) -> object:
+    """The body as JSON; none is an empty object."""
+    body = await call.body()
+    if not body.strip():
+        return {}
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type and media_type != "application/json" and not media_type.endswith("+json"):
+        raise DomainError(
+            Code.VALIDATION_ERROR, f"The Content-Type {media_type} is not read here; send application/json.", status=415
+        )
+    try:
+        return decode(body)
+    except DecodingError as error:
+        raise DomainError(Code.VALIDATION_ERROR, str(error)) from None
+
+
+def _id(text: str) -> int | None:
+    if text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 2**63:
+        return int(text)
+    return None

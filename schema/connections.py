@@ -1,0 +1,183 @@
+"""Lists: keyset connections, with cursors that nobody needs to understand."""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import Annotated, Any, Generic, TypeVar
+
+import orjson
+import strawberry
+
+from resolvers.tables import Cursor, Page, PageRequest, Session, Sort, Table, Where
+from schema import limits
+from schema.checks import Between, Text
+from schema.context import Context
+from schema.errors import invalid
+
+T = TypeVar("T")
+
+DEFAULT_PAGE = limits.DEFAULT_PAGE
+LARGEST_PAGE = limits.MAX_PAGE
+LARGEST_OFFSET = 10_000
+
+First = Annotated[
+    int | None, Between(1, LARGEST_PAGE), strawberry.argument(description="How many, from the start: 1 to 100.")
+]
+Last = Annotated[
+    int | None, Between(1, LARGEST_PAGE), strawberry.argument(description="How many, from the end: 1 to 100.")
+]
+After = Annotated[str | None, Text(), strawberry.argument(description="Only what follows this cursor.")]
+Before = Annotated[str | None, Text(), strawberry.argument(description="Only what comes before this cursor.")]
+Offset = Annotated[
+    int,
+    Between(0, LARGEST_OFFSET),
+    strawberry.argument(description="Skips so many; at most 10,000. Prefer cursors: they cost the same at any depth."),
+]
+
+
+@strawberry.type(description="Where a page stands in its list.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether more follow.")
+    has_previous_page: bool = strawberry.field(description="Whether there are some before.")
+    start_cursor: str | None = strawberry.field(description="The cursor of the first node, for `before`.")
+    end_cursor: str | None = strawberry.field(description="The cursor of the last node, for `after`.")
+
+
+@strawberry.type(description="A node with its cursor.")
+class Edge(Generic[T]):
+    cursor: str = strawberry.field(description="The place of the node in the list.")
+    node: T = strawberry.field(description="The object itself.")
+
+
+@strawberry.type(description="One page of a list.")
+class Connection(Generic[T]):
+    nodes: list[T] = strawberry.field(description="The objects of the page.")
+    edges: list[Edge[T]] = strawberry.field(description="The objects, each with its cursor.")
+    page_info: PageInfo = strawberry.field(description="Where the page stands in its list.")
+
+    total_count: int = strawberry.field(
+        description="How many there are in all. Counted only when asked for; it costs more than a page.",
+        metadata={"compute": lambda row: row.count(), "extra": True},
+    )
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A page as the connection's fields read it."""
+
+    nodes: list[Any]
+    has_next_page: bool
+    has_previous_page: bool
+    sort: Sort
+    count: Callable[[], Awaitable[int]]
+
+    @property
+    def page_info(self) -> "Slice":
+        return self
+
+    @property
+    def edges(self) -> list["EdgeRow"]:
+        return [EdgeRow(cursor_of(node, self.sort), node) for node in self.nodes]
+
+    @property
+    def start_cursor(self) -> str | None:
+        return cursor_of(self.nodes[0], self.sort) if self.nodes else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        return cursor_of(self.nodes[-1], self.sort) if self.nodes else None
+
+
+@dataclass(frozen=True)
+class EdgeRow:
+    cursor: str
+    node: Any
+
+
+def page_request(
+    sort: Enum | Sort | None,
+    first: int | None,
+    after: str | None,
+    last: int | None = None,
+    before: str | None = None,
+    offset: int = 0,
+) -> PageRequest:
+    """Reads a connection's arguments; refuses those that do not go together."""
+    by = sort_of(sort)
+    if offset and (after is not None or before is not None or last is not None):
+        raise invalid("offset", "cannot be combined with a cursor or last")
+    return PageRequest(
+        limit=last if last is not None else first if first is not None else DEFAULT_PAGE,
+        after=None if after is None else read_cursor("after", after, by),
+        before=None if before is None else read_cursor("before", before, by),
+        backwards=last is not None,
+        offset=offset,
+        sort=by,
+    )
+
+
+def sort_of(sort: Enum | Sort | None) -> Sort:
+    """`CREATED_AT_DESC` is the column created_at, latest first."""
+    if sort is None:
+        return Sort()
+    if isinstance(sort, Sort):
+        return sort
+    column, mark, _ = str(sort.value).partition(" desc")
+    return Sort(column, bool(mark))
+
+
+def connection(page: Page[Any], request: PageRequest, count: Callable[[], Awaitable[int]]) -> Slice:
+    return Slice(page.rows, page.has_next, page.has_previous, request.sort, count)
+
+
+def cursor_of(row: Any, sort: Sort) -> str:
+    value = getattr(row, sort.column)
+    text = orjson.dumps([sort.column, value.isoformat() if isinstance(value, date) else value, row.id])
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def read_cursor(name: str, text: str, sort: Sort) -> Cursor:
+    """Reads a cursor of the same sort; anything else is refused."""
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        column, value, id = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if column != sort.column or not isinstance(id, int):
+            raise ValueError("another sort")
+        match column:
+            case "created_at":
+                value = datetime.fromisoformat(value).astimezone(UTC)
+            case "due_date":
+                value = date.fromisoformat(value)
+            case _ if not isinstance(value, int) or not 0 <= value < 2**63:
+                raise ValueError("not a number")
+        if not 0 <= id < 2**63:
+            raise ValueError("not an id")
+    except (ValueError, TypeError, binascii.Error):
+        raise invalid(name, "must be a cursor that this list gave with the same sort") from None
+    return Cursor(value, id)
+
+
+async def listed(context: Context, table: Table[Any], request: PageRequest, where: Where) -> Slice:
+    """A page of a whole table."""
+
+    async def count() -> int:
+        return int(await table.count(context.session, where))
+
+    return connection(await table.page(context.session, request, where), request, count)
+
+
+async def below(context: Context, table: Table[Any], parent: str, id: int, request: PageRequest, where: Where) -> Slice:
+    """A page below one object; pages of the same kind below several objects are read by one statement."""
+
+    async def batch(session: Session, ids: list[int]) -> list[Page[Any]]:
+        found = await table.pages(session, parent, ids, request, where)
+        return [found[id] for id in ids]
+
+    async def count() -> int:
+        return int(await table.count(context.session, where & Where(f"{parent} = ?", (id,))))
+
+    page = await context.load((table.name, parent, request, where), id, batch)
+    return connection(page, request, count)

@@ -1,0 +1,71 @@
+"""The event log: what has happened, in the order of the commits."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from models.events import EventRow
+from resolvers import outbox
+from resolvers.filters import matching
+from resolvers.tables import Sort, one_of
+from schema import ids
+from schema.actors import Scope
+from schema.checks import Text
+from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Slice, listed, page_request
+from schema.context import Context
+from schema.errors import invalid, not_found
+from schema.events import CATALOGUE
+from schema.fields import derived, plain, query
+
+EVENT_KINDS = {
+    "Client": ids.Kind.CLIENT,
+    "Service": ids.Kind.SERVICE,
+    "Invoice": ids.Kind.INVOICE,
+    "Ticket": ids.Kind.TICKET,
+}
+
+
+@strawberry.type(description="Something that happened to an object.")
+class Event:
+    id: strawberry.ID = plain("`evt_` and a ULID, at every door.", of="public_id")
+    sequence: int = plain("Its place in the order of commits, without gaps.")
+    event: str = plain("Its name in the catalogue, such as `invoice.paid`.")
+    timestamp: datetime = plain("When it happened.", of="created_at")
+
+    @derived(strawberry.ID)
+    def object_id(row: EventRow) -> str:
+        """The object that it happened to."""
+        return ids.write(EVENT_KINDS[row.object_type], row.object_id)
+
+
+@query(Event | None, requires=Scope.EVENTS_READ)
+async def event(
+    context: Context,
+    id: Annotated[str, Text(60), strawberry.argument(graphql_type=strawberry.ID, description="`evt_…`.")],
+) -> EventRow:
+    """One event."""
+    return await outbox.by_public_id(context.session, id) or _missing(id)
+
+
+@query(Connection[Event], requires=Scope.EVENTS_READ)
+async def events(
+    context: Context,
+    first: First = DEFAULT_PAGE,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    types: Annotated[
+        list[str] | None, strawberry.argument(description="Only events of these names, such as `invoice.paid`.")
+    ] = None,
+) -> Slice:
+    """The events, in the order of commits."""
+    for name in types or ():
+        if name not in CATALOGUE:
+            raise invalid("types", f"must be names of the event catalogue, and {name!r} is none")
+    request = page_request(Sort("sequence"), first, after, last, before)
+    return await listed(context, outbox.table, request, one_of("event", types) if types else matching())
+
+
+def _missing(id: str) -> Any:
+    raise not_found("Event", id)

@@ -1,0 +1,38 @@
+"""The form of API keys: a prefix, 190 random bits and a checksum, so that a mistyped key is known without a look-up."""
+
+import hashlib
+import secrets
+import string
+import zlib
+
+PREFIX = "arcb_live_"
+_ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_RANDOM, _CHECK = 32, 6
+
+
+def new_key() -> str:
+    body = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))
+    return PREFIX + body + _checksum(body)
+
+
+def is_well_formed(key: str) -> bool:
+    body, check = key[len(PREFIX) : -_CHECK], key[-_CHECK:]
+    return key.startswith(PREFIX) and key.isascii() and len(body) == _RANDOM and _checksum(body) == check
+
+
+def digest(key: str) -> str:
+    """What is stored. The key has 190 random bits, so a fast hash is the right one."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def hint(key: str) -> str:
+    """What people tell keys apart by."""
+    return f"{PREFIX}…{key[-4:]}"
+
+
+def _checksum(body: str) -> str:
+    number, text = zlib.crc32(body.encode()), ""
+    for _ in range(_CHECK):
+        number, digit = divmod(number, len(_ALPHABET))
+        text = _ALPHABET[digit] + text
+    return text

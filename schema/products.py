@@ -1,0 +1,250 @@
+"""Products and their prices: what is sold, for how much, in which currency and cycle."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any
+
+import strawberry
+
+from arcbilling import clock
+from models.enums import AutoSetup, BillingCycle, ProductStatus, ProductType, ServerModule
+from models.products import PriceRow, ProductRow
+from models.servers import ServerGroupRow
+from resolvers import products, servers
+from resolvers.filters import created, matching
+from schema import money
+from schema.actors import Scope
+from schema.checks import NEVER_NULL, Reference, Text
+from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Offset, Slice, listed, page_request
+from schema.context import Context
+from schema.errors import invalid, not_found
+from schema.fields import (
+    command,
+    given,
+    id_argument,
+    id_member,
+    identifier,
+    member,
+    members_given,
+    money_field,
+    plain,
+    query,
+    relation,
+)
+from schema.ids import Kind
+from schema.moments import Since, Until
+from schema.nodes import Node
+from schema.servers import ServerGroup
+
+strawberry.enum(ProductType, description="What kind of thing is sold.")
+strawberry.enum(ProductStatus, description="`ACTIVE` is on offer, `HIDDEN` sold by staff alone, `RETIRED` not sold.")
+strawberry.enum(AutoSetup, description="When a service is provisioned: at once, when first paid, or by staff.")
+strawberry.enum(BillingCycle, description="How often a service is charged.")
+
+ProductId = Annotated[int, *id_argument(Kind.PRODUCT)]
+
+
+@strawberry.type(description="What a product costs for one billing cycle in one currency.")
+class Price:
+    billing_cycle: BillingCycle = plain("How often it is charged.")
+    currency: str = plain("ISO 4217.")
+    amount: Decimal = money_field("For one cycle.")
+    setup_fee: Decimal = money_field("Once, with the first invoice.")
+
+
+@strawberry.type(description="Something that is sold.")
+class Product(Node):
+    id: strawberry.ID = identifier(Kind.PRODUCT, "`pro_2`.")
+    name: str = plain("Name.")
+    description: str | None = plain("Description.")
+    type: ProductType = plain("What kind of thing it is.")
+    status: ProductStatus = plain("Whether it is on offer.")
+    auto_setup: AutoSetup = plain("When a service of it is provisioned.", extra=True)
+    module: ServerModule = plain("What provisions its services; `NONE` needs nothing.", extra=True)
+    server_group_id: strawberry.ID | None = identifier(
+        Kind.SERVER_GROUP, "The group of servers that its services are placed in.", extra=True
+    )
+    created_at: datetime = plain("When the product was created.", extra=True)
+    updated_at: datetime = plain("When the product was last changed.", extra=True)
+
+    @relation(list[Price], requires=Scope.PRODUCTS_READ)
+    async def pricing(root: ProductRow, context: Context) -> list[PriceRow]:
+        """Its prices. A cycle and currency without one is not sold."""
+        return await context.load("prices", root.id, _prices)
+
+    @relation(ServerGroup | None, requires=Scope.SERVERS_READ)
+    async def server_group(root: ProductRow, context: Context) -> ServerGroupRow | None:
+        """The group of servers that its services are placed in."""
+        if root.server_group_id is None:
+            return None
+        return await context.load("server groups", root.server_group_id, servers.groups.each)
+
+
+@strawberry.enum(description="The order of a list of products.")
+class ProductSort(StrEnum):
+    ID = "id"
+    ID_DESC = "id desc"
+    CREATED_AT = "created_at"
+    CREATED_AT_DESC = "created_at desc"
+
+
+@strawberry.input(description="Which products.")
+class ProductFilter:
+    status: ProductStatus | None = member("Products of this status.", optional=True)
+    created_from: Since = member("Created then or later: a time, or a date.", optional=True)
+    created_to: Until = member("Created then or earlier: a time, or a date, that day included.", optional=True)
+
+
+@strawberry.input(description="A price.")
+class PriceInput:
+    billing_cycle: BillingCycle = member("How often it is charged.")
+    currency: str = member("ISO 4217.")
+    amount: Decimal = member("For one cycle; not negative.")
+    setup_fee: Decimal | None = member("Once, with the first invoice; default zero.", optional=True)
+
+
+@strawberry.input(description="A new product.")
+class ProductCreateInput:
+    name: str = member("Name.")
+    description: Annotated[str | None, Text(1000)] = member("Description.", optional=True)
+    type: ProductType | None = member("Default `HOSTING`.", optional=True)
+    status: ProductStatus | None = member("Default `ACTIVE`.", optional=True)
+    auto_setup: AutoSetup | None = member("Default `ON_ORDER`.", optional=True)
+    module: ServerModule | None = member("What provisions its services; default `NONE`.", optional=True)
+    server_group_id: Annotated[int | None, Reference(Kind.SERVER_GROUP)] = id_member(
+        "The group of servers that its services are placed in.", optional=True
+    )
+    prices: list[PriceInput] = member("Its prices, one for each cycle and currency.")
+
+
+@strawberry.input(
+    description="Changes to a product: what is given is changed. Services keep the price they were sold at."
+)
+class ProductUpdateInput:
+    name: Annotated[str | None, NEVER_NULL] = member("Name.", optional=True)
+    description: Annotated[str | None, Text(1000)] = member("Description.", optional=True)
+    type: Annotated[ProductType | None, NEVER_NULL] = member("What kind of thing it is.", optional=True)
+    status: Annotated[ProductStatus | None, NEVER_NULL] = member("Whether it is on offer.", optional=True)
+    auto_setup: Annotated[AutoSetup | None, NEVER_NULL] = member("When its services are provisioned.", optional=True)
+    module: Annotated[ServerModule | None, NEVER_NULL] = member("What provisions its services.", optional=True)
+    server_group_id: Annotated[int | None, Reference(Kind.SERVER_GROUP)] = id_member(
+        "The group of servers that its services are placed in.", optional=True
+    )
+    prices: Annotated[list[PriceInput] | None, NEVER_NULL] = member(
+        "All its prices, in place of those it has.", optional=True
+    )
+
+
+# Rules
+
+
+def price_rows(prices: list[PriceInput]) -> list[PriceRow]:
+    """The prices in minor units; each cycle and currency once, none negative, free ones free."""
+    rows: dict[tuple[BillingCycle, str], PriceRow] = {}
+    for place, price in enumerate(prices):
+        path = f"prices[{place}]"
+        if not money.is_currency(price.currency):
+            raise invalid(f"{path}.currency", "must be an ISO 4217 currency code such as USD")
+        minor = {}
+        for name in ("amount", "setup_fee"):
+            value = getattr(price, name) or Decimal(0)
+            try:
+                minor[name] = money.minor(value, price.currency)
+            except ValueError as error:
+                raise invalid(f"{path}.{name}", str(error)) from None
+            if value < 0:
+                raise invalid(f"{path}.{name}", "must not be negative")
+        if price.billing_cycle is BillingCycle.FREE and minor["amount"]:
+            raise invalid(f"{path}.amount", "must be zero for the free cycle")
+        key = price.billing_cycle, price.currency
+        if key in rows:
+            raise invalid(f"{path}.billing_cycle", f"repeats the price for {key[0]} in {key[1]}")
+        rows[key] = PriceRow(0, 0, *key, minor["amount"], minor["setup_fee"])
+    return list(rows.values())
+
+
+# Queries
+
+
+@query(Product | None, requires=Scope.PRODUCTS_READ)
+async def product(context: Context, id: ProductId) -> ProductRow:
+    """One product."""
+    return await products.by_id(context.session, id) or _missing(id)
+
+
+@query(Connection[Product], requires=Scope.PRODUCTS_READ)
+async def products_(
+    context: Context,
+    first: First = DEFAULT_PAGE,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    offset: Offset = 0,
+    filter: ProductFilter | None = None,
+    sort: ProductSort | None = None,
+) -> Slice:
+    """The products."""
+    request = page_request(sort, first, after, last, before, offset)
+    where = matching()
+    if filter:
+        where = matching(status=filter.status or None) & created(filter.created_from or None, filter.created_to or None)
+    return await listed(context, products.table, request, where)
+
+
+# Commands
+
+
+@command(Product, requires=Scope.PRODUCTS_WRITE)
+async def product_create(context: Context, input: ProductCreateInput) -> ProductRow:
+    """Adds a product with its prices."""
+    prices = price_rows(input.prices)
+    await _check_group(context, input.server_group_id)
+    now = clock.now()
+    row = ProductRow(
+        id=0,
+        name=input.name,
+        description=input.description or None,
+        type=input.type or ProductType.HOSTING,
+        status=input.status or ProductStatus.ACTIVE,
+        auto_setup=input.auto_setup or AutoSetup.ON_ORDER,
+        module=input.module or ServerModule.NONE,
+        server_group_id=input.server_group_id or None,
+        version=1,
+        created_at=now,
+        updated_at=now,
+    )
+    row = await products.add(context.writing, row)
+    await products.replace_prices(context.writing, row.id, prices)
+    return row
+
+
+@command(Product, requires=Scope.PRODUCTS_WRITE)
+async def product_update(context: Context, id: ProductId, input: ProductUpdateInput) -> ProductRow:
+    """Changes a product. Services that were sold keep their price."""
+    row = await products.locked(context.writing, id) or _missing(id)
+    await _check_group(context, input.server_group_id)
+    names = ("name", "description", "type", "status", "auto_setup", "module", "server_group_id")
+    after = row._replace(**members_given(input, *names))
+    if given(input.prices) and input.prices is not None:
+        await products.replace_prices(context.writing, id, price_rows(input.prices))
+    elif after == row:
+        return row
+    return await products.save(context.writing, row, after)
+
+
+# Private
+
+
+def _missing(id: int) -> Any:
+    raise not_found("Product", id)
+
+
+async def _check_group(context: Context, id: Any) -> None:
+    if given(id) and id is not None and await servers.groups.by_id(context.session, id) is None:
+        raise invalid("server_group_id", f"names no server group: {id}")
+
+
+async def _prices(session: Any, ids: list[int]) -> list[list[PriceRow]]:
+    found = await products.prices_of(session, ids)
+    return [found[id] for id in ids]

@@ -1,0 +1,180 @@
+"""The schema: every module's types, queries and commands put together, and held to the rules that all must keep."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Any
+
+import graphql
+import strawberry
+from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema
+from strawberry.schema.config import StrawberryConfig
+from strawberry.tools import create_type
+from strawberry.types.field import StrawberryField
+
+from models.api_keys import ApiKeyRow
+from models.clients import ClientRow
+from models.invoices import InvoiceRow
+from models.products import ProductRow
+from models.servers import ServerGroupRow, ServerRow
+from models.services import ServiceRow
+from models.tickets import DepartmentRow, TicketRow
+from resolvers import api_keys, clients, invoices, products, servers, services, tickets
+from resolvers.tables import Table
+from schema import (  # each module declares its fields as it is imported
+    api_keys as _api_keys,
+)
+from schema import (
+    clients as _clients,
+)
+from schema import (
+    departments as _departments,
+)
+from schema import (
+    event_log as _event_log,
+)
+from schema import (
+    ids,
+)
+from schema import (
+    invoices as _invoices,
+)
+from schema import (
+    payments as _payments,
+)
+from schema import (
+    products as _products,
+)
+from schema import (
+    servers as _servers,
+)
+from schema import (
+    services as _services,
+)
+from schema import (
+    tickets as _tickets,
+)
+from schema.actors import Policy, Scope
+from schema.checks import Text
+from schema.context import Context
+from schema.errors import invalid, not_found
+from schema.fields import COMMANDS, QUERIES, query
+from schema.nodes import Node
+from schema.scalars import SCALARS
+from schema.snapshots import leaf
+
+MODULES = (
+    _api_keys,
+    _clients,
+    _departments,
+    _event_log,
+    _invoices,
+    _payments,
+    _products,
+    _servers,
+    _services,
+    _tickets,
+)
+
+
+class NodeType:
+    """How the objects of one type are found by their id, and known by their row."""
+
+    def __init__(self, name: str, row: type[tuple[Any, ...]], table: Table[Any], scope: Scope) -> None:
+        self.name = name
+        self.row = row
+        self.table = table
+        self.policy = Policy.reading(scope)
+
+
+NODES: dict[ids.Kind, NodeType] = {
+    ids.Kind.CLIENT: NodeType("Client", ClientRow, clients.table, Scope.CLIENTS_READ),
+    ids.Kind.SERVICE: NodeType("Service", ServiceRow, services.table, Scope.SERVICES_READ),
+    ids.Kind.INVOICE: NodeType("Invoice", InvoiceRow, invoices.table, Scope.INVOICES_READ),
+    ids.Kind.TICKET: NodeType("Ticket", TicketRow, tickets.table, Scope.TICKETS_READ),
+    ids.Kind.PRODUCT: NodeType("Product", ProductRow, products.table, Scope.PRODUCTS_READ),
+    ids.Kind.SERVER: NodeType("Server", ServerRow, servers.table, Scope.SERVERS_READ),
+    ids.Kind.SERVER_GROUP: NodeType("ServerGroup", ServerGroupRow, servers.groups, Scope.SERVERS_READ),
+    ids.Kind.DEPARTMENT: NodeType("Department", DepartmentRow, tickets.departments, Scope.DEPARTMENTS_READ),
+    ids.Kind.API_KEY: NodeType("ApiKey", ApiKeyRow, api_keys.table, Scope.KEYS_READ),
+}
+
+
+@query(Node | None, requires=None)
+async def node(
+    context: Context,
+    id: Annotated[
+        str, Text(60), strawberry.argument(graphql_type=strawberry.ID, description="A typed id: `inv_1234`.")
+    ],
+) -> Any:
+    """Any object by its typed id.
+
+    Requires: the read scope of the object's type.
+    """
+    prefix = id.rpartition("_")[0]
+    if prefix not in ids.Kind.__members__.values() or ids.Kind(prefix) not in NODES:
+        raise invalid("id", "must be a typed id such as inv_1234")
+    found = NODES[ids.Kind(prefix)]
+    if (error := context.actor.lacks(found.policy)) is not None:
+        raise error
+    try:
+        number = ids.read(ids.Kind(prefix), id)
+    except ValueError as error:
+        raise invalid("id", str(error)) from None
+    row = await found.table.by_id(context.session, number)
+    if row is None:
+        raise not_found(found.name, id)
+    return row
+
+
+@cache
+def build() -> GraphQLSchema:
+    """The executable schema."""
+    return _finish(strawberry_schema())
+
+
+@cache
+def strawberry_schema() -> strawberry.Schema:
+    """The schema as it is declared."""
+    return strawberry.Schema(
+        query=create_type(
+            "Query", [QUERIES[name].field for name in sorted(QUERIES)], description="Everything to read."
+        ),
+        mutation=create_type(
+            "Mutation",
+            [COMMANDS[name].field for name in sorted(COMMANDS)],
+            description="Everything to do. Each field is one transaction, with its audit entry and its events.",
+        ),
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )
+
+
+def sdl() -> str:
+    """The public schema as text: `schema.graphql`."""
+    return strawberry_schema().as_str() + "\n"
+
+
+def _finish(declared: strawberry.Schema) -> GraphQLSchema:
+    """Makes plain fields plain and carries the policies over to where execution looks for them."""
+    schema = declared._schema
+    for type_ in schema.type_map.values():
+        if isinstance(type_, GraphQLObjectType) and not type_.name.startswith("__"):
+            type_.is_type_of = None  # rows are known by where they come from
+            for field in type_.fields.values():
+                declaration = field.extensions.get("strawberry-definition")
+                if not isinstance(declaration, StrawberryField):
+                    continue
+                if declaration.base_resolver is None:
+                    field.resolve = _plain(leaf(declaration.python_name, declaration.metadata))
+                if (policy := declaration.metadata.get("requires")) is not None:
+                    field.extensions["requires"] = policy
+    names = {found.row: found.name for found in NODES.values()}
+    interface = schema.type_map["Node"]
+    assert isinstance(interface, GraphQLInterfaceType)
+    interface.resolve_type = lambda row, _info, _type: names[type(row)]
+    errors = graphql.validate_schema(schema)
+    assert not errors, errors
+    return schema
+
+
+def _plain(read: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda row, _info: read(row)

@@ -1,0 +1,273 @@
+"""Servers that host services, and the groups that they are chosen from."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import strawberry
+
+from arcbilling import clock
+from models.enums import ServerFill, ServerModule, ServerStatus
+from models.servers import ServerGroupRow, ServerRow
+from resolvers import servers
+from resolvers.filters import created, matching
+from schema.actors import Scope
+from schema.checks import NEVER_NULL, Between, Reference, host_name
+from schema.connections import (
+    DEFAULT_PAGE,
+    After,
+    Before,
+    Connection,
+    First,
+    Last,
+    Offset,
+    Slice,
+    below,
+    listed,
+    page_request,
+)
+from schema.context import Context
+from schema.errors import invalid, not_found
+from schema.fields import (
+    command,
+    given,
+    id_argument,
+    id_member,
+    identifier,
+    member,
+    members_given,
+    plain,
+    query,
+    relation,
+)
+from schema.ids import Kind
+from schema.moments import Since, Until
+from schema.nodes import Node
+
+strawberry.enum(ServerStatus, description="Whether a server takes new services.")
+strawberry.enum(ServerModule, description="What provisions services: `NONE` nothing, `MANUAL` staff.")
+strawberry.enum(ServerFill, description="Which server of a group takes the next service.")
+
+ServerId = Annotated[int, *id_argument(Kind.SERVER)]
+GroupId = Annotated[int, *id_argument(Kind.SERVER_GROUP)]
+MOST_ACCOUNTS = 1_000_000
+
+
+@strawberry.type(description="A group of servers: a product names the group that its services are placed in.")
+class ServerGroup(Node):
+    id: strawberry.ID = identifier(Kind.SERVER_GROUP, "`grp_1`.")
+    name: str = plain("Name.")
+    fill: ServerFill = plain("Which of its servers takes the next service.")
+    created_at: datetime = plain("When the group was created.")
+    updated_at: datetime = plain("When the group was last changed.")
+
+    @relation(Connection[Annotated["Server", strawberry.lazy("schema.servers")]], requires=Scope.SERVERS_READ)
+    async def servers(
+        root: ServerGroupRow, context: Context, first: First = DEFAULT_PAGE, after: After = None
+    ) -> Slice:
+        """The servers of the group, the oldest first."""
+        request = page_request(None, first, after)
+        return await below(context, servers.table, "server_group_id", root.id, request, matching())
+
+
+@strawberry.type(description="A server. Its credentials can be written and never be read.")
+class Server(Node):
+    id: strawberry.ID = identifier(Kind.SERVER, "`srv_3`.")
+    name: str = plain("Name.")
+    hostname: str = plain("Host name.")
+    module: ServerModule = plain("What provisions services on it.")
+    status: ServerStatus = plain("Whether it takes new services.")
+    max_accounts: int | None = plain("How many services it takes; null for any number.")
+    accounts: int = plain("How many services hold a place on it, pending ones included.")
+    server_group_id: strawberry.ID | None = identifier(Kind.SERVER_GROUP, "The group that it is in.", extra=True)
+    created_at: datetime = plain("When the server was created.", extra=True)
+    updated_at: datetime = plain("When the server was last changed.", extra=True)
+
+    @relation(ServerGroup | None, requires=Scope.SERVERS_READ)
+    async def server_group(root: ServerRow, context: Context) -> ServerGroupRow | None:
+        """The group that it is in."""
+        if root.server_group_id is None:
+            return None
+        return await context.load("server groups", root.server_group_id, servers.groups.each)
+
+
+@strawberry.enum(description="The order of a list of servers.")
+class ServerSort(StrEnum):
+    ID = "id"
+    ID_DESC = "id desc"
+    CREATED_AT = "created_at"
+    CREATED_AT_DESC = "created_at desc"
+
+
+@strawberry.enum(description="The order of a list of server groups.")
+class ServerGroupSort(StrEnum):
+    ID = "id"
+    ID_DESC = "id desc"
+
+
+@strawberry.input(description="Which servers.")
+class ServerFilter:
+    status: ServerStatus | None = member("Servers of this status.", optional=True)
+    created_from: Since = member("Created then or later: a time, or a date.", optional=True)
+    created_to: Until = member("Created then or earlier: a time, or a date, that day included.", optional=True)
+
+
+@strawberry.input(description="A new server.")
+class ServerCreateInput:
+    name: str = member("Name.")
+    hostname: Annotated[str, host_name] = member("Host name.")
+    module: ServerModule | None = member("What provisions services on it; default `NONE`.", optional=True)
+    status: ServerStatus | None = member("Default `ACTIVE`.", optional=True)
+    max_accounts: Annotated[int | None, Between(1, MOST_ACCOUNTS)] = member("Null for any number.", optional=True)
+    server_group_id: Annotated[int | None, Reference(Kind.SERVER_GROUP)] = id_member("Its group.", optional=True)
+
+
+@strawberry.input(description="Changes to a server: what is given is changed.")
+class ServerUpdateInput:
+    name: Annotated[str | None, NEVER_NULL] = member("Name.", optional=True)
+    hostname: Annotated[str | None, host_name, NEVER_NULL] = member("Host name.", optional=True)
+    module: Annotated[ServerModule | None, NEVER_NULL] = member("What provisions services on it.", optional=True)
+    status: Annotated[ServerStatus | None, NEVER_NULL] = member("Whether it takes new services.", optional=True)
+    max_accounts: Annotated[int | None, Between(1, MOST_ACCOUNTS)] = member("Null for any number.", optional=True)
+    server_group_id: Annotated[int | None, Reference(Kind.SERVER_GROUP)] = id_member("Its group.", optional=True)
+
+
+@strawberry.input(description="A new server group.")
+class ServerGroupCreateInput:
+    name: str = member("Name.")
+    fill: ServerFill | None = member("Which server takes the next service; default `LEAST_FULL`.", optional=True)
+
+
+@strawberry.input(description="Changes to a server group: what is given is changed.")
+class ServerGroupUpdateInput:
+    name: Annotated[str | None, NEVER_NULL] = member("Name.", optional=True)
+    fill: Annotated[ServerFill | None, NEVER_NULL] = member("Which server takes the next service.", optional=True)
+
+
+# Rules
+
+
+def choose(group: list[ServerRow], fill: ServerFill) -> ServerRow:
+    """The server that takes the next service; raises when none has room."""
+    free = [
+        server
+        for server in group
+        if server.status is ServerStatus.ACTIVE
+        and (server.max_accounts is None or server.accounts < server.max_accounts)
+    ]
+    if not free:
+        raise invalid("product_id", "names a product whose servers are all full")
+    if fill is ServerFill.IN_ORDER:
+        return free[0]
+    return min(free, key=lambda server: (server.accounts, server.id))
+
+
+# Queries
+
+
+@query(Server | None, requires=Scope.SERVERS_READ)
+async def server(context: Context, id: ServerId) -> ServerRow:
+    """One server."""
+    return await servers.by_id(context.session, id) or _missing("Server", id)
+
+
+@query(Connection[Server], requires=Scope.SERVERS_READ)
+async def servers_(
+    context: Context,
+    first: First = DEFAULT_PAGE,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    offset: Offset = 0,
+    filter: ServerFilter | None = None,
+    sort: ServerSort | None = None,
+) -> Slice:
+    """The servers."""
+    request = page_request(sort, first, after, last, before, offset)
+    where = matching()
+    if filter:
+        where = matching(status=filter.status or None) & created(filter.created_from or None, filter.created_to or None)
+    return await listed(context, servers.table, request, where)
+
+
+@query(ServerGroup | None, requires=Scope.SERVERS_READ)
+async def server_group(context: Context, id: GroupId) -> ServerGroupRow:
+    """One server group."""
+    return await servers.groups.by_id(context.session, id) or _missing("Server group", id)
+
+
+@query(Connection[ServerGroup], requires=Scope.SERVERS_READ)
+async def server_groups(
+    context: Context,
+    first: First = DEFAULT_PAGE,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    sort: ServerGroupSort | None = None,
+) -> Slice:
+    """The server groups."""
+    return await listed(context, servers.groups, page_request(sort, first, after, last, before), matching())
+
+
+# Commands
+
+
+@command(Server, requires=Scope.SERVERS_WRITE)
+async def server_create(context: Context, input: ServerCreateInput) -> ServerRow:
+    """Adds a server."""
+    now = clock.now()
+    row = ServerRow(
+        id=0,
+        server_group_id=await _existing_group(context, input.server_group_id),
+        name=input.name,
+        hostname=input.hostname,
+        module=input.module or ServerModule.NONE,
+        status=input.status or ServerStatus.ACTIVE,
+        max_accounts=input.max_accounts or None,
+        accounts=0,
+        version=1,
+        created_at=now,
+        updated_at=now,
+    )
+    return await servers.add(context.writing, row)
+
+
+@command(Server, requires=Scope.SERVERS_WRITE)
+async def server_update(context: Context, id: ServerId, input: ServerUpdateInput) -> ServerRow:
+    """Changes a server. Services that it hosts are not moved."""
+    row = await servers.locked(context.writing, id) or _missing("Server", id)
+    await _existing_group(context, input.server_group_id)
+    names = ("name", "hostname", "module", "status", "max_accounts", "server_group_id")
+    after = row._replace(**members_given(input, *names))
+    return row if after == row else await servers.save(context.writing, row, after)
+
+
+@command(ServerGroup, requires=Scope.SERVERS_WRITE)
+async def server_group_create(context: Context, input: ServerGroupCreateInput) -> ServerGroupRow:
+    """Adds a server group."""
+    now = clock.now()
+    row = ServerGroupRow(0, input.name, input.fill or ServerFill.LEAST_FULL, 1, now, now)
+    return await servers.groups.add(context.writing, row)
+
+
+@command(ServerGroup, requires=Scope.SERVERS_WRITE)
+async def server_group_update(context: Context, id: GroupId, input: ServerGroupUpdateInput) -> ServerGroupRow:
+    """Changes a server group."""
+    row = await servers.groups.locked(context.writing, id) or _missing("Server group", id)
+    after = row._replace(**members_given(input, "name", "fill"))
+    return row if after == row else await servers.groups.save(context.writing, row, after)
+
+
+# Private
+
+
+def _missing(noun: str, id: int) -> Any:
+    raise not_found(noun, id)
+
+
+async def _existing_group(context: Context, id: Any) -> int | None:
+    if not given(id) or id is None:
+        return None
+    if await servers.groups.by_id(context.session, id) is None:
+        raise invalid("server_group_id", f"names no server group: {id}")
+    return int(id)

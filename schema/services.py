@@ -1,0 +1,432 @@
+"""Services: what clients hold. Sold at a frozen price, provisioned, suspended and lifted, ended."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any
+
+import strawberry
+
+from arcbilling import clock
+from models.clients import ClientRow
+from models.enums import (
+    AutoSetup,
+    BillingCycle,
+    ItemKind,
+    ProductStatus,
+    ProvisionState,
+    ServerModule,
+    ServiceStatus,
+    SuspensionReason,
+)
+from models.invoices import InvoiceItemRow
+from models.products import PriceRow, ProductRow
+from models.servers import ServerRow
+from models.services import ServiceRow
+from resolvers import clients, invoices, products, servers, services
+from resolvers.filters import created, matching
+from schema import cycles
+from schema.actors import Policy, Scope
+from schema.checks import Reference, Text, host_name
+from schema.clients import Client
+from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Offset, Slice, listed, page_request
+from schema.context import Context
+from schema.errors import invalid, invalid_transition, not_found
+from schema.events import (
+    InvoiceCancelled,
+    InvoiceCreated,
+    ServiceCancelled,
+    ServiceCreated,
+    ServiceSuspended,
+    ServiceTerminated,
+    ServiceUnsuspended,
+    emit,
+)
+from schema.fields import (
+    command,
+    derived,
+    id_argument,
+    id_member,
+    identifier,
+    member,
+    money_field,
+    plain,
+    query,
+    relation,
+)
+from schema.ids import Kind
+from schema.invoices import Line, cancel_invoice, issue
+from schema.moments import Since, Until
+from schema.nodes import Node
+from schema.products import Product
+from schema.servers import Server, choose
+
+strawberry.enum(ServiceStatus, description="Where a service stands: the truth for billing.")
+strawberry.enum(ProvisionState, description="What the server does: nothing to do, waiting for it, done.")
+strawberry.enum(SuspensionReason, description="Why a service is suspended. A payment lifts `OVERDUE` alone.")
+
+ServiceId = Annotated[int, *id_argument(Kind.SERVICE)]
+
+
+@strawberry.enum(description="What may be done with a service now.")
+class ServiceAction(StrEnum):
+    PROVISION = "provision"
+    SUSPEND = "suspend"
+    UNSUSPEND = "unsuspend"
+    TERMINATE = "terminate"
+    CANCEL = "cancel"
+
+
+@strawberry.type(description="A service that a client holds.")
+class Service(Node):
+    id: strawberry.ID = identifier(Kind.SERVICE, "`svc_7`.")
+    client_id: strawberry.ID = identifier(Kind.CLIENT, "Who holds it.")
+    product_id: strawberry.ID = identifier(Kind.PRODUCT, "What it is.")
+    server_id: strawberry.ID | None = identifier(Kind.SERVER, "Where it is hosted.")
+    domain: str | None = plain("Its host name.")
+    username: str | None = plain("Its account name on the server.")
+    billing_cycle: BillingCycle = plain("How often it is charged.")
+    status: ServiceStatus = plain("Where it stands: the truth for billing.")
+    amount: Decimal = money_field("Its price for one cycle, frozen when it was sold.")
+    currency: str = plain("ISO 4217; the client's when it was sold.")
+    next_due_date: date | None = plain("First day of the first period that is not paid for; null when nothing recurs.")
+    suspension_reason: SuspensionReason | None = plain("Why it is suspended.")
+    suspension_note: str | None = plain(
+        "What staff noted about the suspension.",
+        extra=True,
+        requires=Policy(Scope.SERVICES_READ, open_to_clients=False),
+    )
+    provision_state: ProvisionState = plain("What the server does.", extra=True)
+    created_at: datetime = plain("When it was sold.")
+    updated_at: datetime = plain("When it was last changed.")
+
+    @derived(list[ServiceAction])
+    def allowed_actions(row: ServiceRow) -> list[ServiceAction]:
+        """What may be done with it now."""
+        return list(ALLOWED[row.status])
+
+    @relation(Client | None, requires=Scope.CLIENTS_READ)
+    async def client(root: ServiceRow, context: Context) -> ClientRow | None:
+        """Who holds it; null once the client was erased."""
+        return await context.load("clients", root.client_id, clients.table.each)
+
+    @relation(Product | None, requires=Scope.PRODUCTS_READ)
+    async def product(root: ServiceRow, context: Context) -> ProductRow | None:
+        """What it is."""
+        return await context.load("products", root.product_id, products.table.each)
+
+    @relation(Server | None, requires=Scope.SERVERS_READ)
+    async def server(root: ServiceRow, context: Context) -> ServerRow | None:
+        """Where it is hosted."""
+        if root.server_id is None:
+            return None
+        return await context.load("servers", root.server_id, servers.table.each)
+
+    @relation(strawberry.ID | None, requires=Scope.SERVICES_READ)
+    async def invoice_id(root: ServiceRow, context: Context) -> str | None:
+        """The invoice of its first period, if one was issued."""
+        return await context.load("first invoices", root.id, _first_invoices)
+
+
+@strawberry.enum(description="The order of a list of services.")
+class ServiceSort(StrEnum):
+    ID = "id"
+    ID_DESC = "id desc"
+    CREATED_AT = "created_at"
+    CREATED_AT_DESC = "created_at desc"
+
+
+@strawberry.input(description="Which services.")
+class ServiceFilter:
+    status: ServiceStatus | None = member("Services of this status.", optional=True)
+    client_id: Annotated[int | None, Reference(Kind.CLIENT)] = id_member("Services of this client.", optional=True)
+    product_id: Annotated[int | None, Reference(Kind.PRODUCT)] = id_member("Services of this product.", optional=True)
+    created_from: Since = member("Sold then or later: a time, or a date.", optional=True)
+    created_to: Until = member("Sold then or earlier: a time, or a date, that day included.", optional=True)
+
+
+@strawberry.input(description="A service to sell. Its price is the product's, never the caller's.")
+class ServiceCreateInput:
+    client_id: Annotated[int, Reference(Kind.CLIENT)] = id_member("Who buys it.")
+    product_id: Annotated[int, Reference(Kind.PRODUCT)] = id_member("What is bought.")
+    billing_cycle: BillingCycle = member("How often it is charged; the product must have a price for it.")
+    domain: Annotated[str | None, host_name] = member("Its host name.", optional=True)
+    username: str | None = member("Its account name on the server.", optional=True)
+    invoice: bool | None = member(
+        "Whether to issue the first period's invoice, due today; default true.", optional=True
+    )
+
+
+# Rules
+
+ALLOWED: dict[ServiceStatus, tuple[ServiceAction, ...]] = {
+    ServiceStatus.PENDING: (ServiceAction.PROVISION, ServiceAction.CANCEL, ServiceAction.TERMINATE),
+    ServiceStatus.ACTIVE: (ServiceAction.SUSPEND, ServiceAction.TERMINATE),
+    ServiceStatus.SUSPENDED: (ServiceAction.UNSUSPEND, ServiceAction.TERMINATE),
+    ServiceStatus.TERMINATED: (),
+    ServiceStatus.CANCELLED: (),
+}
+
+TARGET = {
+    ServiceAction.PROVISION: ServiceStatus.ACTIVE,
+    ServiceAction.SUSPEND: ServiceStatus.SUSPENDED,
+    ServiceAction.UNSUSPEND: ServiceStatus.ACTIVE,
+    ServiceAction.TERMINATE: ServiceStatus.TERMINATED,
+    ServiceAction.CANCEL: ServiceStatus.CANCELLED,
+}
+
+
+def moved(row: ServiceRow, action: ServiceAction) -> ServiceRow:
+    """The row after the action; itself when it is there already; raises when its status forbids it."""
+    if row.status is TARGET[action]:
+        return row
+    if action not in ALLOWED[row.status]:
+        raise invalid_transition(
+            f"Service {row.id} is {row.status} and cannot be {PARTICIPLE[action]}.", tuple(ALLOWED[row.status])
+        )
+    return row._replace(status=TARGET[action])
+
+
+PARTICIPLE = {
+    ServiceAction.PROVISION: "provisioned",
+    ServiceAction.SUSPEND: "suspended",
+    ServiceAction.UNSUSPEND: "unsuspended",
+    ServiceAction.TERMINATE: "terminated",
+    ServiceAction.CANCEL: "cancelled",
+}
+
+
+def suspend(row: ServiceRow, reason: SuspensionReason, note: str | None) -> ServiceRow:
+    after = moved(row, ServiceAction.SUSPEND)
+    return row if after == row else after._replace(suspension_reason=reason, suspension_note=note)
+
+
+def unsuspend(row: ServiceRow) -> ServiceRow:
+    return moved(row, ServiceAction.UNSUSPEND)._replace(suspension_reason=None, suspension_note=None)
+
+
+def lifted(row: ServiceRow) -> ServiceRow:
+    """The row once nothing of it is owed: a suspension for being overdue is lifted, no other is."""
+    return unsuspend(row) if row.suspension_reason is SuspensionReason.OVERDUE else row
+
+
+def provision(row: ServiceRow, product: ProductRow) -> ServiceRow:
+    """The row once it is time to provision it: active at once, unless a module or staff must act first."""
+    if row.status is not ServiceStatus.PENDING:
+        return row
+    if product.module is not ServerModule.NONE:
+        return row._replace(provision_state=ProvisionState.QUEUED)
+    return provisioned(row)
+
+
+def provisioned(row: ServiceRow) -> ServiceRow:
+    """The row once the server has done its part."""
+    after = moved(row, ServiceAction.PROVISION)
+    state = ProvisionState.OK if row.provision_state is ProvisionState.QUEUED else row.provision_state
+    return row if after == row else after._replace(provision_state=state)
+
+
+def recurs(row: ServiceRow) -> bool:
+    return row.amount > 0 and cycles.months(row.billing_cycle) is not None
+
+
+def paid_until(row: ServiceRow, line: InvoiceItemRow) -> ServiceRow:
+    """The row once the line is paid: it advances exactly the period that the line names."""
+    if not recurs(row) or row.status in (ServiceStatus.TERMINATED, ServiceStatus.CANCELLED):
+        return row
+    return row._replace(next_due_date=line.period_end) if line.period_start == row.next_due_date else row
+
+
+def first_lines(row: ServiceRow, product: ProductRow, price: PriceRow) -> list[Line]:
+    """What the first invoice charges: the first period, and the set-up fee."""
+    end = cycles.due(row.anchor_date, row.billing_cycle, 1)
+    name = f"{product.name} ({row.domain})" if row.domain else product.name
+    period = f" {row.anchor_date} to {end}" if end else ""
+    lines = [Line(ItemKind.RECURRING, f"{name}{period}"[:1000], price.amount, row.id, row.anchor_date, end)]
+    if price.setup_fee:
+        lines.append(Line(ItemKind.SETUP, f"{name}: set-up"[:1000], price.setup_fee, row.id, row.anchor_date, None))
+    return lines
+
+
+# Queries
+
+
+@query(Service | None, requires=Scope.SERVICES_READ)
+async def service(context: Context, id: ServiceId) -> ServiceRow:
+    """One service."""
+    return await services.by_id(context.session, id) or _missing(id)
+
+
+@query(Connection[Service], requires=Scope.SERVICES_READ)
+async def services_(
+    context: Context,
+    first: First = DEFAULT_PAGE,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    offset: Offset = 0,
+    filter: ServiceFilter | None = None,
+    sort: ServiceSort | None = None,
+) -> Slice:
+    """The services."""
+    request = page_request(sort, first, after, last, before, offset)
+    where = matching()
+    if filter:
+        where = matching(
+            status=filter.status or None, client_id=filter.client_id or None, product_id=filter.product_id or None
+        ) & created(filter.created_from or None, filter.created_to or None)
+    return await listed(context, services.table, request, where)
+
+
+# Commands
+
+
+@command(Service, requires=Scope.SERVICES_WRITE, emits=(ServiceCreated, InvoiceCreated))
+async def service_create(context: Context, input: ServiceCreateInput) -> ServiceRow:
+    """Sells a service at the product's price in the client's currency, and issues the first period's invoice.
+
+    A product that needs nothing to be provisioned gives an active service at once.
+    """
+    session = context.writing
+    client = await clients.locked(session, input.client_id)
+    if client is None:
+        raise invalid("client_id", f"names no client: {input.client_id}")
+    product = await products.by_id(session, input.product_id)
+    if product is None:
+        raise invalid("product_id", f"names no product: {input.product_id}")
+    if product.status is ProductStatus.RETIRED:
+        raise invalid("product_id", f"names a product that is not sold any more: {product.id}")
+    price = await products.price(session, product.id, input.billing_cycle, client.currency)
+    if price is None:
+        raise invalid(
+            "billing_cycle", f"names no price of product {product.id} in {client.currency}: {input.billing_cycle}"
+        )
+    row = await services.add(session, await _new(context, client, product, price, input))
+    if price.amount and input.invoice is not False:
+        await issue(context, client, clock.today(), first_lines(row, product, price))
+    if product.auto_setup is AutoSetup.ON_ORDER or (product.auto_setup is AutoSetup.ON_PAYMENT and not price.amount):
+        after = provision(row, product)
+        if after != row:
+            row = await _stored(context, row, after, ServiceCreated)
+    return row
+
+
+@command(Service, requires=Scope.SERVICES_WRITE, emits=(ServiceCreated,))
+async def service_provision(context: Context, id: ServiceId) -> ServiceRow:
+    """Accepts a pending service: it is provisioned and becomes active. Staff use it where they set up by hand."""
+    row = await services.locked(context.writing, id) or _missing(id)
+    return await _stored(context, row, provisioned(row), ServiceCreated)
+
+
+@command(Service, requires=Scope.SERVICES_WRITE, emits=(ServiceSuspended,))
+async def service_suspend(
+    context: Context,
+    id: ServiceId,
+    reason: Annotated[
+        SuspensionReason | None,
+        strawberry.argument(description="Why; default `MANUAL`. A payment lifts `OVERDUE` alone."),
+    ] = None,
+    note: Annotated[str | None, Text(1000), strawberry.argument(description="For staff.")] = None,
+) -> ServiceRow:
+    """Suspends an active service."""
+    row = await services.locked(context.writing, id) or _missing(id)
+    return await _stored(context, row, suspend(row, reason or SuspensionReason.MANUAL, note or None), ServiceSuspended)
+
+
+@command(Service, requires=Scope.SERVICES_WRITE, emits=(ServiceUnsuspended,))
+async def service_unsuspend(context: Context, id: ServiceId) -> ServiceRow:
+    """Lifts a suspension, whatever its reason."""
+    row = await services.locked(context.writing, id) or _missing(id)
+    return await _stored(context, row, unsuspend(row), ServiceUnsuspended)
+
+
+@command(Service, requires=Scope.SERVICES_WRITE, emits=(ServiceTerminated,))
+async def service_terminate(context: Context, id: ServiceId) -> ServiceRow:
+    """Ends a service for good."""
+    row = await services.locked(context.writing, id) or _missing(id)
+    after = moved(row, ServiceAction.TERMINATE)
+    if after != row:
+        await _release(context, row)
+    return await _stored(context, row, after, ServiceTerminated)
+
+
+@command(Service, requires=Scope.SERVICES_WRITE, emits=(ServiceCancelled, InvoiceCancelled))
+async def service_cancel(context: Context, id: ServiceId) -> ServiceRow:
+    """Cancels a service that is still pending, and its unpaid invoice with it."""
+    row = await services.locked(context.writing, id) or _missing(id)
+    after = moved(row, ServiceAction.CANCEL)
+    if after != row:
+        for invoice in await invoices.unpaid_of_service(context.session, id):
+            locked = await invoices.locked(context.writing, invoice.id)
+            if locked is not None:
+                await cancel_invoice(context, locked)
+        await _release(context, row)
+    return await _stored(context, row, after, ServiceCancelled)
+
+
+# Private
+
+
+def _missing(id: int) -> Any:
+    raise not_found("Service", id)
+
+
+async def _stored(context: Context, before: ServiceRow, after: ServiceRow, happened: Any) -> ServiceRow:
+    """Saves the row if it changed, and tells the event if its status did."""
+    if after == before:
+        return before
+    after = await services.save(context.writing, before, after)
+    if after.status is not before.status:
+        await emit(context, happened(Service, after, after.client_id))
+    return after
+
+
+async def _new(
+    context: Context, client: ClientRow, product: ProductRow, price: PriceRow, input: ServiceCreateInput
+) -> ServiceRow:
+    now = clock.now()
+    row = ServiceRow(
+        id=0,
+        client_id=client.id,
+        product_id=product.id,
+        server_id=await _reserve(context, product),
+        domain=input.domain or None,
+        username=input.username or None,
+        billing_cycle=input.billing_cycle,
+        status=ServiceStatus.PENDING,
+        provision_state=ProvisionState.NONE,
+        amount=price.amount,
+        currency=price.currency,
+        anchor_date=clock.today(),
+        next_due_date=None,
+        suspension_reason=None,
+        suspension_note=None,
+        version=0,  # so that the first event finds it at 1
+        created_at=now,
+        updated_at=now,
+    )
+    return row._replace(next_due_date=row.anchor_date if recurs(row) else None)
+
+
+async def _reserve(context: Context, product: ProductRow) -> int | None:
+    """Takes a place on a server of the product's group."""
+    if product.server_group_id is None:
+        return None
+    group = await servers.groups.by_id(context.session, product.server_group_id)
+    assert group is not None, "a foreign key holds it"
+    chosen = choose(await servers.locked_of_group(context.writing, group.id), group.fill)
+    await servers.save(context.writing, chosen, chosen._replace(accounts=chosen.accounts + 1))
+    return chosen.id
+
+
+async def _release(context: Context, row: ServiceRow) -> None:
+    """Gives the place on the server back."""
+    if row.server_id is not None:
+        server = await servers.locked(context.writing, row.server_id)
+        assert server is not None, "a foreign key holds it"
+        await servers.save(context.writing, server, server._replace(accounts=server.accounts - 1))
+
+
+async def _first_invoices(session: Any, ids: list[int]) -> list[str | None]:
+    found = await invoices.first_of_services(session, ids)
+    return [None if (id := found.get(service)) is None else f"{Kind.INVOICE.value}_{id}" for service in ids]

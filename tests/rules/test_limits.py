@@ -1,0 +1,554 @@
+"""A document is measured, and refused when it asks for too much, before anything expands it."""
+
+import sys
+from types import FrameType
+
+import pytest
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLArgument,
+    GraphQLField,
+    GraphQLInt,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    InlineFragmentNode,
+    NameNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    Visitor,
+    build_schema,
+    get_introspection_query,
+    validate,
+    visit,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schema import limits
+from schema.limits import LimitError, Measure
+
+SCHEMA = build_schema("""
+    type Query {
+      node(id: ID): Node
+      client(id: ID): Client
+      clients(first: Int = 25, last: Int, after: String): Clients!
+      invoices(first: Int): Invoices!
+      newest(last: Int = 3): Invoices!
+    }
+    type Mutation { clientDelete(id: ID!): Client clientCreate: Client }
+    interface Node { id: ID! }
+    type Client implements Node { id: ID! name: String invoices(first: Int = 10): Invoices! tags: [String!]! }
+    type Invoice implements Node { id: ID! total: String client: Client! items: [Item!]! }
+    type Item { amount: String }
+    type Clients { nodes: [Client!]! totalCount: Int! }
+    type Invoices { nodes: [Invoice!]! totalCount: Int! }
+    union Owner = Client
+""")
+
+
+def operations(document: DocumentNode) -> list[OperationDefinitionNode]:
+    return [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+
+
+def measured(text: str, variables: dict[str, object] | None = None, schema: GraphQLSchema = SCHEMA) -> Measure:
+    document = limits.parse(text)
+    return limits.measure(schema, document, operations(document)[0], variables)
+
+
+def refusal(text: str, variables: dict[str, object] | None = None) -> str:
+    with pytest.raises(LimitError) as caught:
+        measured(text, variables)
+    return str(caught.value)
+
+
+def nested(levels: int) -> str:
+    return "{ node " * levels + "}" * levels
+
+
+def doubling(fragments: int) -> str:
+    """The query of finding F1: each fragment spreads the next twice."""
+    links = " ".join(f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(fragments - 1))
+    return f"{{ ...F0 }} {links} fragment F{fragments - 1} on Query {{ node {{ id }} }}"
+
+
+# Cost
+
+
+@pytest.mark.parametrize(
+    ("query", "cost"),
+    [
+        ("{ client { id } }", 2),
+        ("{ client { id id __typename } }", 4),
+        ("{ client { tags } }", 2),
+        ("{ clients(first: 50) { totalCount } }", 1 + 50),
+        ("{ clients(first: 50) { nodes { id } } }", 1 + 50 * 2),
+        ("{ clients { nodes { id } } }", 1 + 25 * 2),
+        ("{ clients(last: 4) { nodes { id } } }", 1 + 4 * 2),
+        ("{ clients(first: null, last: 4) { nodes { id } } }", 1 + 4 * 2),
+        ("{ clients(first: 3, last: 4) { nodes { id } } }", 1 + 4 * 2),
+        ("{ clients(first: null) { nodes { id } } }", 1 + 25 * 2),
+        ("{ invoices { nodes { id } } }", 1 + 25 * 2),
+        ("{ newest { nodes { id } } }", 1 + 3 * 2),
+        ("{ clients(first: 0) { nodes { id } } }", 1 + 1 * 2),
+        ("{ clients(first: -5) { nodes { id } } }", 1 + 1 * 2),
+        ("{ clients(first: 7) { nodes { id invoices(first: 3) { nodes { id total } } } } }", 1 + 7 * (3 + 3 * 3)),
+        ("{ clients(first: 7) { nodes { invoices { totalCount } } } }", 1 + 7 * (2 + 10 * 1)),
+        ("{ invoices(first: 7) { nodes { items { amount } } } }", 1 + 7 * 3),
+        ("{ clients(first: 7) { nodes { ...C } } } fragment C on Client { id invoices { totalCount } }", 1 + 7 * 13),
+        ("{ node { ... on Client { invoices(first: 6) { totalCount } } } }", 2 + 6),
+        ("{ client { ... { invoices(first: 6) { totalCount } } } }", 2 + 6),
+        ("{ a: client { id } b: client { id } }", 4),
+        ("{ clients(first: 9) @skip(if: true) { totalCount } }", 1 + 9),
+        ("mutation { clientDelete(id: 1) { id } }", 2),
+        ("{ client }", 1),
+        ("{ clients(first: 9) }", 1),
+    ],
+)
+def test_each_field_costs_one_times_the_pages_above_it(query: str, cost: int) -> None:
+    assert measured(query).cost == cost
+
+
+@pytest.mark.parametrize(
+    ("declared", "variables", "page"),
+    [
+        ("$n: Int", {"n": 8}, 8),
+        ("$n: Int = 6", {"n": 8}, 8),
+        ("$n: Int = 6", {}, 6),
+        ("$n: Int = 6", None, 6),
+        ("$n: Int = 6", {"n": None}, 25),
+        ("$n: Int", {"n": None}, 25),
+        ("$n: Int", {}, 25),
+        ("$n: Int", {"n": -3}, 1),
+        ("$n: Int", {"n": "8"}, 100),
+        ("$n: Int", {"n": True}, 100),
+        ("$n: Int", {"n": 8.0}, 100),
+        ("$n: Int", {"n": [8]}, 100),
+        ("$m: Int", {}, 100),
+    ],
+)
+def test_a_page_size_may_be_a_variable(declared: str, variables: dict[str, object] | None, page: int) -> None:
+    query = f"query ({declared}) {{ clients(first: $n) {{ ...C }} }} fragment C on Clients {{ totalCount }}"
+    assert measured(query, variables).cost == 1 + page
+
+
+@pytest.mark.parametrize("size", ["101", "9" * 20, "9" * 5000, '"5"', "5.0", "true", "[5]", "{n: 5}", "MANY"])
+def test_a_page_size_that_the_resolver_will_refuse_counts_as_a_full_page(size: str) -> None:
+    assert measured(f"{{ clients(first: {size}) {{ totalCount }} }}").cost == 101
+
+
+def test_a_page_size_beyond_the_largest_page_is_left_to_the_resolver_and_its_sentence() -> None:
+    assert measured("query ($n: Int) { clients(first: $n) { totalCount } }", {"n": 10**400}).cost == 101
+
+
+def test_a_default_that_is_a_python_value_counts_as_one_that_is_a_literal() -> None:
+    below = GraphQLObjectType("Things", {"totalCount": GraphQLField(GraphQLInt)})
+    things = GraphQLField(below, args={"first": GraphQLArgument(GraphQLInt, default_value=7)})
+    schema = GraphQLSchema(GraphQLObjectType("Query", {"things": things}))
+    assert measured("{ things { totalCount } }", schema=schema).cost == 8
+
+
+def test_the_dearest_request_costs_exactly_the_limit() -> None:
+    fields = "id " * 48
+    assert measured(f"{{ clients(first: 100) {{ nodes {{ {fields} }} }} client {{ id }} }}").cost == 4903
+    assert refusal(f"{{ clients(first: 100) {{ nodes {{ {fields} id }} }} }}") == (
+        "The document costs 5,001 points (each field one, times the pages above it); at most 5,000 are allowed."
+    )
+
+
+# Shape
+
+
+def test_a_measure_counts_what_the_expanded_operation_selects() -> None:
+    query = """
+        query ($id: ID @a) @b {
+          one: client(id: $id) @c { ...C }
+          two: client(id: 2) { ...C @d }
+          __typename
+        }
+        fragment C on Client @e { id label: name ... @include(if: true) { tags } }
+    """
+    assert measured(query) == Measure(
+        depth=2, cost=9, aliases=4, root_fields=3, directives=8, fields=9, introspection_lists=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("fits", "exceeds", "sentence"),
+    [
+        (nested(12), nested(13), "The document is 13 levels deep; at most 12 are allowed."),
+        (
+            "{" + "client " * 20 + "}",
+            "{" + "client " * 21 + "}",
+            "The query has 21 root fields; at most 20 are allowed.",
+        ),
+        (
+            "mutation {" + "clientCreate " * 5 + "}",
+            "mutation {" + "clientCreate " * 6 + "}",
+            "The mutation has 6 root fields; at most 5 are allowed.",
+        ),
+        (
+            "{ client {" + "a: id " * 30 + "} }",
+            "{ client {" + "a: id " * 31 + "} }",
+            "The document has 31 aliases; at most 30 are allowed.",
+        ),
+        (
+            "{ client {" + "id @a " * 20 + "} }",
+            "{ client {" + "id @a " * 21 + "} }",
+            "The document has 21 directives; at most 20 are allowed.",
+        ),
+        (
+            "{ client {" + "id " * 300 + "} }",
+            "{ client {" + "id " * 301 + "} }",
+            "A selection set has 301 fields; at most 300 are allowed.",
+        ),
+        (
+            "{ id }" + "fragment F on Query { id }" * 50,
+            "{ id }" + "fragment F on Query { id }" * 51,
+            "The document has 51 fragments; at most 50 are allowed.",
+        ),
+        ("{ id }" * 20, "{ id }" * 21, "The document has 21 operations; at most 20 are allowed."),
+    ],
+)
+def test_a_document_at_a_limit_passes_and_one_beyond_it_is_refused_by_a_sentence(
+    fits: str, exceeds: str, sentence: str
+) -> None:
+    measured(fits)
+    assert refusal(exceeds) == sentence
+
+
+def test_fragments_count_as_often_as_they_are_spread() -> None:
+    fragment = "fragment C on Client { a: id b: id c: id }"
+    assert measured("{ client {" + "...C " * 10 + "} }" + fragment).aliases == 30
+    assert refusal("{ client {" + "...C " * 11 + "} }" + fragment).startswith("The document has 33 aliases;")
+
+
+def test_only_the_operation_that_runs_has_to_fit_the_limits_on_what_is_run() -> None:
+    document = limits.parse(f"query Small {{ client {{ id }} }} query Large {nested(13)}")
+    small, large = operations(document)
+    assert limits.measure(SCHEMA, document, small, None).depth == 2
+    with pytest.raises(LimitError):
+        limits.measure(SCHEMA, document, large, None)
+
+
+@pytest.mark.parametrize(
+    "bystander",
+    ["query B { client {" + "id " * 301 + "} }", "fragment B on Client {" + "id " * 301 + "}"],
+)
+def test_what_is_not_run_is_still_bounded_because_validation_reads_it(bystander: str) -> None:
+    assert refusal("query A { client { id } } " + bystander).startswith("A selection set has 301 fields;")
+
+
+# Size
+
+
+def test_a_text_is_at_most_64_kibibytes_long() -> None:
+    limits.parse("{ id }".ljust(limits.MAX_BYTES))
+    with pytest.raises(LimitError, match=r"^The document is 65,537 bytes long; at most 65,536 are allowed\.$"):
+        limits.parse("{ id }".ljust(limits.MAX_BYTES + 1))
+    with pytest.raises(LimitError, match="65,540 bytes"):
+        limits.parse('{ a(b: "' + "é" * 32_763 + '") }  ')
+
+
+@pytest.mark.parametrize("flood", ["{" + "__typename " * 1_999 + "}", "{ id }" + "#\n" * 2_001])
+def test_a_text_has_at_most_2000_tokens_and_as_many_comments(flood: str) -> None:
+    with pytest.raises(GraphQLSyntaxError, match="more than 2000"):
+        limits.parse(flood)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "{ a(", "query", "\0", "\ud800", '{ a(b: "', "{ a" * 600, "{ a(b: " + "[" * 900, "{...}" * 9]
+)
+def test_a_syntax_error_keeps_its_position(text: str) -> None:
+    with pytest.raises(GraphQLSyntaxError) as caught:
+        limits.parse(text)
+    assert caught.value.locations
+
+
+# Introspection
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        get_introspection_query(type_depth=7),
+        get_introspection_query(specified_by_url=True, directive_is_repeatable=True, schema_description=True),
+        get_introspection_query(True, True, True, True, input_value_deprecation=True),
+        get_introspection_query(True, True, True, True, True, one_of=True),
+        get_introspection_query(True, True, True, True, True, True, True),
+        get_introspection_query(True, True, True, True, True, True, True, type_depth=14),
+    ],
+)
+def test_the_standard_introspection_query_passes_and_costs_one(query: str) -> None:
+    assert not validate(SCHEMA, limits.parse(get_introspection_query()))
+    total = measured(query)
+    assert total == Measure(depth=1, cost=1, root_fields=1, fields=total.fields)
+
+
+def test_introspection_is_one_in_a_query_that_asks_for_more() -> None:
+    fragment = "fragment Q on Query { __schema { types { kind } } }"
+    total = measured('{ ...Q client { id } a: __type(name: "A") { name } }' + fragment)
+    assert (total.cost, total.depth, total.fields) == (4, 2, 7)
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        (
+            get_introspection_query(type_depth=15),
+            "The introspection is 21 levels deep; at most 20 are allowed.",
+        ),
+        (
+            "{ __schema { types { fields { type { fields { name } } } } } }",
+            "The introspection nests 3 lists; at most 2 are allowed.",
+        ),
+        (
+            "{ __schema { ...S } } fragment S on __Schema { types { ...T } } "
+            "fragment T on __Type { fields { args { type { enumValues { name } } } } }",
+            "The introspection nests 3 lists; at most 2 are allowed.",
+        ),
+        (
+            "{ a: __schema { types { name } } b: __schema { types { name } } }",
+            "Introspection takes no aliases, but for `__type` itself.",
+        ),
+        (
+            '{ __type(name: "A") { a: fields { name } b: fields { name } } }',
+            "Introspection takes no aliases, but for `__type` itself.",
+        ),
+    ],
+)
+def test_introspection_cannot_ask_for_more_than_the_schema_holds(query: str, sentence: str) -> None:
+    assert refusal(query) == sentence
+
+
+def test_only_the_query_type_has_introspection_fields() -> None:
+    assert refusal("{ client { __schema " + nested(11) + " } }").startswith("The document is 13 levels deep;")
+    assert refusal("mutation { __schema " + nested(12) + " }").startswith("The document is 13 levels deep;")
+
+
+# Attacks
+
+
+def steps(text: str) -> int:
+    """How many functions of the module are entered to measure the document."""
+    document = limits.parse(text)
+    entered = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal entered
+        entered += event == "call" and frame.f_code.co_filename == limits.__file__
+
+    previous = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        limits.measure(SCHEMA, document, operations(document)[0], None)
+    except LimitError:
+        pass
+    finally:
+        sys.setprofile(previous)
+    return entered
+
+
+def size(text: str) -> int:
+    nodes = 0
+
+    class Count(Visitor):
+        def enter(self, *_: object) -> None:
+            nonlocal nodes
+            nodes += 1
+
+    visit(limits.parse(text), Count())
+    return nodes
+
+
+def test_a_fragment_bomb_is_refused() -> None:
+    assert refusal(doubling(24)) == "A selection set has 512 fields; at most 300 are allowed."
+    assert refusal(doubling(180)) == "The document has 180 fragments; at most 50 are allowed."
+    assert steps(doubling(180)) < 10
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(doubling(fragments) for fragments in (6, 12, 24, 48, 96, 180)),
+        *("{ client {" + "id " * fields + "} }" for fields in (10, 100, 1_000, 1_990)),
+        "{" + " ".join(f"a{n}: client {{ id }}" for n in range(300)) + "}",
+        "{ client {" + "id @a @b @c " * 280 + "} }",
+        "{ clients(first: 5) { nodes {" + "invoices(first: 5) { totalCount } " * 150 + "} } }",
+        "{" + "... { ...F " * 150 + "id" + "}" * 150 + "} fragment F on Query {" + "client { id } " * 150 + "}",
+        get_introspection_query(),
+    ],
+)
+def test_the_work_is_linear_in_the_size_of_the_document(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in ("MAX_FRAGMENTS", "MAX_FIELDS_PER_SELECTION"):
+        monkeypatch.setattr(limits, limit, 2 * limits._SATURATED)
+    assert steps(text) <= 7 * size(text)
+
+
+def test_counts_saturate(monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in ("MAX_FRAGMENTS", "MAX_FIELDS_PER_SELECTION"):
+        monkeypatch.setattr(limits, limit, 2 * limits._SATURATED)
+    assert refusal(doubling(180)) == "The query has 1,000,000,000 root fields; at most 20 are allowed."
+    dear = (
+        "clients(first: 100) { nodes { invoices(first: 100) { nodes { client { invoices(first: 100) { nodes { client "
+    )
+    dear += "{ invoices(first: 100) { nodes { id } } }" + " }" * 7
+    assert refusal("{" + dear * 20 + "}").startswith("The document costs 1,000,000,000 points ")
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("{ ...A } fragment A on Query { ...A }", "A"),
+        ("{ id } fragment B on Query { client { ...B } }", "B"),
+        ("{ ...A } fragment A on Query { ... { ...B } } fragment B on Query { ...C ...A } fragment C on C { id }", "A"),
+    ],
+)
+def test_a_cycle_of_fragments_is_refused_even_when_it_is_not_used(query: str, name: str) -> None:
+    assert refusal(query) == f"The fragment {name} spreads itself, directly or through others."
+
+
+def test_deep_inline_fragments_in_long_chains_of_fragments_are_no_deep_recursion() -> None:
+    links = (f"fragment F{n} on Query {{ {'... { ' * 12} ...F{n + 1} {'}' * 12} }}" for n in range(40))
+    query = "{ ...F0 }" + " ".join(links) + "fragment F40 on Query { client { id } }"
+    assert measured(query).depth == 2
+    assert measured("{" + "... {" * 190 + "id" + "}" * 190 + "}").depth == 1
+
+
+# Whatever parses
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ nothing { at(all: 1, first: 3) { nodes } } }",
+        "{ client { id { id { id } } } }",
+        "{ ...Nowhere }",
+        "{ ... on Nothing { id } ...F } fragment F on Nothing { id }",
+        "{ ... on Owner { id __typename } ... on ID { id } ... on Item { clients(first: 3) { id } } }",
+        "{ ...F } fragment F on Query { id } fragment F on Query { ...F }",
+        "subscription { client { id } }",
+        "{ clients(first: [[{a: $b}]], first: 3, last: $c) { nodes } }",
+        "query ($a: [[Nothing!]!] = [{a: 1}], $a: Int = 3) { clients(first: $a) { nodes } }",
+        "{ client { } }",
+        "{ __schema __type __typename { __schema { __type } } }",
+        "{ client { __schema { types } } }",
+        "{ id } type Query { id: ID } schema { query: Query } extend type A @b directive @c on FIELD",
+        "query A { id } query A { id } { id }",
+    ],
+)
+def test_what_is_invalid_but_parses_is_left_to_validation(query: str) -> None:
+    try:
+        assert measured(query, {"unknown": object()})
+    except LimitError as error:
+        assert "spreads itself" in str(error)
+    assert validate(SCHEMA, limits.parse(query)) or query == "{ client { } }"
+
+
+def test_a_document_made_by_hand_may_leave_out_its_optional_parts() -> None:
+    name = NameNode(value="clients")
+    selections = SelectionSetNode(
+        selections=(
+            FieldNode(name=name),
+            FragmentSpreadNode(name=name),
+            InlineFragmentNode(selection_set=SelectionSetNode(selections=(FieldNode(name=name),))),
+        )
+    )
+    operation = OperationDefinitionNode(operation=OperationType.QUERY, selection_set=selections)
+    empty = DocumentNode(definitions=())
+    assert limits.measure(SCHEMA, empty, operation, None) == Measure(depth=1, cost=2, root_fields=2, fields=2)
+
+
+names = st.sampled_from(["id", "name", "client", "clients", "invoices", "newest", "nodes", "totalCount", "nothing"])
+introspections = st.sampled_from(["__schema", "__type", "__typename", "types", "fields", "args", "type", "enumValues"])
+types = st.sampled_from(["Query", "Client", "Clients", "Invoices", "Node", "Owner", "ID", "Nothing", "__Type"])
+values = st.sampled_from(["0", "3", "50", "200", "-1", "null", "$n", "$m", "$unknown", '"3"', "2.5", "[1]", "{a: 1}"])
+arguments = st.sampled_from(["", "", "({0}: {1})", "(after: {1})", "({0}: {1}, last: 4)"])
+directives = st.sampled_from(["", "", "", " @a", " @skip(if: true)"])
+variables = st.none() | st.dictionaries(
+    st.sampled_from("nm"), st.sampled_from([None, True, 0, 7, -7, 10**30, 7.0, float("nan"), "7", [7], {"n": 7}])
+)
+
+
+def braces(selections: list[str]) -> str:
+    return "{ " + " ".join(selections) + " }"
+
+
+def selections(fragments: str) -> st.SearchStrategy[str]:
+    """Selection sets that spread the fragments of these one-letter names."""
+    spreads = st.builds("...{}{}".format, st.sampled_from(fragments or "Z"), directives)
+    pages = st.builds(str.format, arguments, st.sampled_from(["first", "last"]), values)
+
+    def wider(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        below = st.lists(inner, max_size=3).map(braces)
+        return (
+            st.builds("{}{}{}{} {}".format, st.sampled_from(["", "", "a: "]), names, pages, directives, below)
+            | st.builds("{}{} {}".format, st.sampled_from(["", "", "", "a: "]), introspections, below)
+            | st.builds("... on {}{} {}".format, types, directives, below)
+            | st.builds("...{} {}".format, directives, below)
+        )
+
+    return st.lists(st.recursive(names | introspections | spreads, wider, max_leaves=5), max_size=4).map(braces)
+
+
+@st.composite
+def documents(draw: st.DrawFn, *, cycles: bool) -> str:
+    fragments = "ABCD"[: draw(st.integers(0, 4))]
+    kind = draw(st.sampled_from(["query", "query", "mutation", "subscription"]))
+    parts = [f"{kind} ($n: Int, $m: Int = 7){draw(directives)} {draw(selections(fragments))}"]
+    for n, name in enumerate(fragments):
+        reachable = fragments if cycles else fragments[n + 1 :]
+        parts.append(f"fragment {name} on {draw(types)}{draw(directives)} {draw(selections(reachable))}")
+    return "\n".join(parts)
+
+
+@given(documents(cycles=True) | st.text('{}()[]:$@!.ab1" \n#', max_size=60), variables)
+def test_any_document_is_measured_or_refused(text: str, variables: dict[str, object] | None) -> None:
+    try:
+        document = limits.parse(text)
+    except GraphQLSyntaxError:
+        return
+    for operation in operations(document):
+        try:
+            total = limits.measure(SCHEMA, document, operation, variables)
+        except LimitError as error:
+            assert str(error).endswith(".")
+        else:
+            assert total.depth <= limits.MAX_DEPTH
+            assert total.root_fields <= total.fields
+            assert total.cost <= limits.MAX_COST
+
+
+class Inline(Visitor):
+    """Replaces each spread by the fragment, wherever it is."""
+
+    def __init__(self, document: DocumentNode) -> None:
+        super().__init__()
+        self.fragments = {
+            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
+        }
+
+    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: object) -> InlineFragmentNode | None:
+        if (fragment := self.fragments.get(node.name.value)) is None:
+            return None
+        return InlineFragmentNode(
+            type_condition=fragment.type_condition,
+            directives=(*(node.directives or ()), *(fragment.directives or ())),
+            selection_set=visit(fragment.selection_set, self),
+        )
+
+
+@given(documents(cycles=False), variables)
+def test_fragments_measure_as_if_they_were_written_out(text: str, variables: dict[str, object] | None) -> None:
+    def outcome(document: DocumentNode) -> Measure | None:
+        try:
+            return limits.measure(SCHEMA, document, operations(document)[0], variables)
+        except LimitError:
+            return None
+
+    document = limits.parse(text)
+    assert outcome(document) == outcome(visit(document, Inline(document)))
