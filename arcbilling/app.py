@@ -11,12 +11,13 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from arcbilling import reference_page
+from arcbilling import __version__, reference_page
 from arcbilling.engine import Engine, opened
 from arcbilling.gate import Gate, door_of
 from arcbilling.graphql_door import GraphQLDoor
 from arcbilling.sequencer import Sequencer
 from arcbilling.settings import Settings
+from resolvers import integrity
 from rest_compat.app import RestApp
 
 log = structlog.get_logger("arcbilling")
@@ -42,7 +43,10 @@ class App:
         """Start-up, and at the end shutdown: the lifespan of the application."""
         async with opened(self._settings) as engine:
             self.engine = engine
-            doors: dict[str, ASGIApp] = {"/api/v1": RestApp(engine.schema), "/graphql": GraphQLDoor(engine.schema)}
+            doors: dict[str, ASGIApp] = {
+                "/api/v1": RestApp(engine.schema, __version__),
+                "/graphql": GraphQLDoor(engine.schema),
+            }
 
             async def inside(scope: Scope, receive: Receive, send: Send) -> None:
                 door = door_of(scope["path"]) if scope["type"] == "http" else None
@@ -67,7 +71,7 @@ class App:
         """Whether the database answers."""
         assert self.engine is not None
         try:
-            await self.engine.database.reader.fetch("SELECT 1")
+            await integrity.ping(self.engine.database)
         except Exception as error:
             log.warning("not ready", error=str(error))
             return JSONResponse({"status": "unavailable"}, 503, {"retry-after": "2"})

@@ -14,6 +14,10 @@ def too_large(most: int) -> DomainError:
     return DomainError(Code.VALIDATION_ERROR, f"The request body must be at most {most:,} bytes.", status=413)
 
 
+def headers_too_large() -> DomainError:
+    return DomainError(Code.VALIDATION_ERROR, "The headers of the request are too large.", status=431)
+
+
 async def read_body(receive: Callable[[], Awaitable[Mapping[str, Any]]], most: int) -> bytes:
     """The body; refused when it is too large or takes too long, without reading the rest."""
     chunks: list[bytes] = []

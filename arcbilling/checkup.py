@@ -4,11 +4,10 @@ import os
 import sqlite3
 import stat
 import sys
-from contextlib import closing
 from typing import NamedTuple
 
 from arcbilling.settings import Settings
-from resolvers import migrations
+from resolvers import integrity, migrations
 
 LEAST_SQLITE = (3, 35)
 
@@ -20,14 +19,13 @@ class Finding(NamedTuple):
 
 def examine(settings: Settings) -> list[Finding]:
     """Looks at the installation without changing it."""
-    findings = [
+    return [
         Finding(sys.version_info >= (3, 11), f"Python {sys.version.split()[0]}"),
         Finding(sqlite3.sqlite_version_info >= LEAST_SQLITE, f"SQLite {sqlite3.sqlite_version} (3.35 or newer)"),
         *_folder(settings),
         *_secret(settings),
         *_database(settings),
     ]
-    return findings
 
 
 def _folder(settings: Settings) -> list[Finding]:
@@ -49,15 +47,13 @@ def _database(settings: Settings) -> list[Finding]:
     path = settings.sqlite_path
     if not path.exists():
         return [Finding(True, f"database {path} will be made at the first start")]
-    findings = []
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-            verdict = connection.execute("PRAGMA integrity_check").fetchone()[0]
-            findings.append(Finding(verdict == "ok", f"integrity of {path}: {verdict}"))
-            broken = connection.execute("PRAGMA foreign_key_check").fetchall()
-            findings.append(Finding(not broken, f"{len(broken)} rows refer to rows that do not exist"))
+        verdict = integrity.inspect(path)
         lacking = migrations.pending(path)
-        findings.append(Finding(not lacking, f"{len(lacking)} migrations are pending"))
     except sqlite3.DatabaseError as error:
-        findings.append(Finding(False, f"{path} cannot be read: {error}"))
-    return findings
+        return [Finding(False, f"{path} cannot be read: {error}")]
+    return [
+        Finding(verdict.integrity == "ok", f"integrity of {path}: {verdict.integrity}"),
+        Finding(not verdict.dangling, f"{verdict.dangling} rows refer to rows that do not exist"),
+        Finding(not lacking, f"{len(lacking)} migrations are pending"),
+    ]

@@ -1,8 +1,13 @@
 """The command line. Standard output is data, standard error is talk; exit 0, 1 when refused, 2 for wrong usage."""
 
 import asyncio
+import io
 import os
-from collections.abc import Awaitable, Callable
+import shlex
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -31,7 +36,10 @@ app.add_typer(openapi, name="openapi")
 
 
 def main() -> None:
-    app()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # data is the same in every locale
+    app(prog_name=_command_name())
 
 
 @app.command()
@@ -51,7 +59,8 @@ def serve(
         )
     _migrate(settings)
     try:
-        server.serve(settings, _command_name())
+        with _explained(settings):
+            server.serve(settings, _hint(settings))
     except server.CannotServe as error:
         _refuse(str(error))
 
@@ -75,10 +84,11 @@ def keys_create(
 ) -> None:
     """Make an API key. The key is the last line of standard output, and shown this once."""
     made: dict[str, Any] = {"name": name, "scopes": scope or None, "clientId": client, "networks": network or None}
+    settings = _settings()
     if expires is not None:
-        made["expiresAt"] = _end_of(expires)
+        made["expiresAt"] = _end_of(expires, settings)
     document = "mutation($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) { key apiKey { id scopes } } }"
-    created = _run(lambda engine: engine.run(document, {"input": made}))["apiKeyCreate"]
+    created = _run(settings, lambda engine: engine.run(document, {"input": made}))["apiKeyCreate"]
     _say(f"{created['apiKey']['id']} {name!r} may: {' '.join(created['apiKey']['scopes'])}. It is shown this once:")
     typer.echo(created["key"])
 
@@ -99,7 +109,7 @@ def keys_list() -> None:
                 return found
             after = page["pageInfo"]["endCursor"]
 
-    for key in _run(every):
+    for key in _run(_settings(), every):
         columns = (
             key["id"],
             _status(key),
@@ -110,14 +120,14 @@ def keys_list() -> None:
             key["expiresAt"] or "-",
             key["lastUsedAt"] or "-",
         )
-        typer.echo("\t".join(column.replace("\t", " ") for column in columns))
+        typer.echo("\t".join(_on_one_line(column) for column in columns))
 
 
 @keys.command("revoke")
 def keys_revoke(id: Annotated[str, typer.Argument(help="The key's id, such as key_3 or 3.")]) -> None:
     """Revoke an API key for good. A server that is running refuses it within five seconds."""
     document = "mutation($id: ID!) { apiKeyRevoke(id: $id) { id name } }"
-    revoked = _run(lambda engine: engine.run(document, {"id": id}))["apiKeyRevoke"]
+    revoked = _run(_settings(), lambda engine: engine.run(document, {"id": id}))["apiKeyRevoke"]
     _say(f"{revoked['id']} {revoked['name']!r} is revoked.")
 
 
@@ -129,7 +139,7 @@ def demo(
     """Fill an empty database with data that looks real."""
     from arcbilling import demo as demo_module
 
-    told = _run(lambda engine: demo_module.fill(engine, clients, seed))
+    told = _run(_settings(), lambda engine: demo_module.fill(engine, clients, seed))
     for noun, count in told.items():
         typer.echo(f"{noun}\t{count}")
 
@@ -148,7 +158,7 @@ def openapi_print() -> None:
     from rest_compat.app import RestApp
     from schema.root import build
 
-    typer.echo(RestApp(build()).openapi.decode())
+    typer.echo(RestApp(build(), __version__).openapi, nl=False)
 
 
 @app.command()
@@ -199,20 +209,15 @@ def _migrate(settings: Settings) -> None:
 def _apply_migrations(settings: Settings) -> list[str]:
     from resolvers import migrations
 
-    try:
+    with _explained(settings):
         return asyncio.run(migrations.migrate(settings.sqlite_path))
-    except (migrations.MigrationError, OSError) as error:
-        _refuse(str(error))
 
 
-def _run(work: Callable[[Any], Awaitable[T]]) -> T:
+def _run(settings: Settings, work: Callable[[Any], Awaitable[T]]) -> T:
     """Runs work on the database as the system itself; says why it was refused."""
     from arcbilling import logs
     from arcbilling.engine import opened
-    from resolvers.database import DatabaseUnavailable
-    from schema.errors import DomainError
 
-    settings = _settings()
     logs.configure(settings)
     _migrate(settings)
 
@@ -220,13 +225,28 @@ def _run(work: Callable[[Any], Awaitable[T]]) -> T:
         async with opened(settings) as engine:
             return await work(engine)
 
-    try:
+    with _explained(settings):
         return asyncio.run(inside())
-    except (DomainError, DatabaseUnavailable) as error:
+
+
+@contextmanager
+def _explained(settings: Settings) -> Iterator[None]:
+    """What a user can do something about ends the command with a sentence."""
+    from resolvers.database import DatabaseUnavailable
+    from resolvers.migrations import MigrationError
+    from schema.errors import DomainError
+
+    try:
+        yield
+    except (DomainError, DatabaseUnavailable, MigrationError) as error:
         _refuse(str(error))
+    except sqlite3.DatabaseError as error:
+        _refuse(f"The database {settings.sqlite_path} cannot be used: {error}.")
+    except OSError as error:
+        _refuse(f"{error.filename or settings.data_dir} cannot be used: {error.strerror}.")
 
 
-def _end_of(expires: str) -> str:
+def _end_of(expires: str, settings: Settings) -> str:
     """A date stands for its last moment."""
     from arcbilling import clock
     from schema.moments import until
@@ -234,9 +254,10 @@ def _end_of(expires: str) -> str:
 
     try:
         moment = read_moment(expires)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--expires") from None
-    clock.use_zone(_settings().timezone)
+    except ValueError:
+        reason = "must be a date such as 2026-01-31, or a time such as 2026-01-31T12:00:00Z"
+        raise typer.BadParameter(reason, param_hint="--expires") from None
+    clock.use_zone(settings.timezone)
     return write_time(moment if isinstance(moment, datetime) else until(moment))
 
 
@@ -249,8 +270,34 @@ def _status(key: dict[str, Any]) -> str:
     return "expired" if key["expiresAt"] and key["expiresAt"] <= write_time(clock.now()) else "active"
 
 
+def _on_one_line(text: str) -> str:
+    """A column of a line: whatever would end either of them, or speak to the terminal, is a blank."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 def _command_name() -> str:
-    return "./run" if (Path(APP_DIR) / "run").is_file() else "arcbilling"
+    """What this command was started as: `./run` says so by a variable of its own."""
+    return os.environ.get("_ARCBILLING_RUN") or "arcbilling"
+
+
+def _hint(settings: Settings) -> str:
+    """The command as another terminal needs it, with what says which database is meant."""
+    chosen = {}
+    if settings.database_url:
+        chosen["database_url"] = settings.database_url
+    elif settings.data_dir != _usual_data_dir():
+        chosen["data_dir"] = str(settings.data_dir)
+    words = [f"{settings_module.env_name(name)}={shlex.quote(value)}" for name, value in chosen.items()]
+    return " ".join([*words, shlex.quote(_command_name())])
+
+
+def _usual_data_dir() -> Path | None:
+    if "_ARCBILLING_RUN" in os.environ:
+        return Path(APP_DIR) / "data"
+    try:
+        return settings_module.user_data_dir()
+    except ValueError:
+        return None
 
 
 def _say(text: str) -> None:

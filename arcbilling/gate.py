@@ -10,19 +10,26 @@ import secrets
 from collections.abc import Coroutine
 from typing import Any
 
+import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from arcbilling.bodies import read_body, too_large
+from arcbilling.bodies import headers_too_large, read_body, too_large
 from arcbilling.limiter import Limiter, Verdict
 from arcbilling.settings import Settings
 from models.api_keys import ApiKeyRow
+from resolvers.database import DatabaseUnavailable
 from schema.api_keys import Keyring, actor_of, admits
 from schema.calls import Call, Engine
-from schema.errors import Code, DomainError, forbidden
+from schema.errors import Code, DomainError, forbidden, internal, unavailable
+
+log = structlog.get_logger("arcbilling.gate")
 
 DOORS = {"/api/v1": 1024 * 1024, "/graphql": 64 * 1024}
 """The doors, and the largest body that each reads."""
+
+MAX_HEADERS = 32 * 1024
+"""The most bytes of all headers of a request together."""
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
 _EXPOSED = b"Location, Link, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-Request-Id, Idempotency-Replayed"
@@ -81,11 +88,16 @@ class Gate:
             key = await self._keyring.authenticate(bearer(headers))
         except DomainError as error:
             refusal = error
+        except Exception as error:
+            log.error("the key could not be looked up", exc_info=error, request_id=request_id)
+            refusal = unavailable() if isinstance(error, DatabaseUnavailable) else internal()
         limiter, caller = (self._keys, f"key:{key.id}") if key is not None else (self._addresses, _network(ip))
         verdict = await limiter.take(caller)
         if verdict is not None:
             added += verdict.headers
-        if _length(headers) > most:
+        if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEADERS:
+            refusal = headers_too_large()
+        elif _length(headers) > most:
             refusal = too_large(most)
         elif verdict is not None and verdict.retry_after is not None:
             refusal = rate_limited(verdict)
@@ -94,7 +106,7 @@ class Gate:
         actor = None
         if key is not None and refusal is None:
             actor = actor_of(key)
-            self._start(self._keyring.note_use(key, ip))
+            self._start(self._note_use(key, ip))
 
         async def charge(cost: int) -> DomainError | None:
             more = await limiter.take(caller, cost)
@@ -121,6 +133,12 @@ class Gate:
             (b"vary", b"Origin"),
         ]
 
+    async def _note_use(self, key: ApiKeyRow, ip: str | None) -> None:
+        try:
+            await self._keyring.note_use(key, ip)
+        except Exception as error:
+            log.warning("the use of a key could not be noted", key_id=key.id, error=str(error))
+
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name="note-key-use")
         self._background.add(task)
@@ -143,11 +161,11 @@ def bearer(headers: Headers) -> str | None:
 
 def client_ip(scope: Scope, headers: Headers, settings: Settings) -> str | None:
     """The caller's address: the peer's, or what a trusted proxy says it is."""
-    peer: str | None = scope["client"][0] if scope.get("client") else None
+    peer = _address(scope["client"][0]) if scope.get("client") else None
     hops = [hop.strip() for hop in ",".join(headers.getlist("x-forwarded-for")).split(",") if hop.strip()]
-    while peer is not None and hops and _trusted(peer, settings):
-        peer = hops.pop()
-    return peer
+    while peer is not None and hops and any(peer in network for network in settings.trusted_proxies):
+        peer = _address(hops.pop())
+    return None if peer is None else str(peer)
 
 
 def rate_limited(verdict: Verdict) -> DomainError:
@@ -158,23 +176,21 @@ def rate_limited(verdict: Verdict) -> DomainError:
     )
 
 
-def _trusted(address: str, settings: Settings) -> bool:
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a text says; an IPv4 address in IPv6's form is the IPv4 address."""
     try:
-        ip = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return False
-    return any(ip in network for network in settings.trusted_proxies)
+        return None
+    return ip.ipv4_mapped or ip if ip.version == 6 else ip
 
 
 def _network(address: str | None) -> str:
     """Whose budget an address has: its own, or that of its /64."""
-    try:
-        ip = ipaddress.ip_address(address or "")
-    except ValueError:
+    ip = _address(address or "")
+    if ip is None:
         return "ip:unknown"
-    if ip.version == 6 and ip.ipv4_mapped is None:
-        return f"ip:{ipaddress.ip_network((ip, 64), strict=False)}"
-    return f"ip:{ip.ipv4_mapped if ip.version == 6 else ip}"
+    return f"ip:{ip if ip.version == 4 else ipaddress.ip_network((ip, 64), strict=False)}"
 
 
 def _length(headers: Headers) -> int:

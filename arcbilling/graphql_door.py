@@ -35,7 +35,7 @@ class GraphQLDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call: Call = scope["state"]["call"]
         headers = Headers(scope=scope)
-        media_type = negotiated(headers.get("accept", "*/*"))
+        media_type = negotiated(", ".join(headers.getlist("accept")) or "*/*")
         try:
             answer = await self._answer(call, scope, headers, media_type)
         except Disconnected:
@@ -78,11 +78,10 @@ class GraphQLDoor:
         try:
             operation, cost = self._documents.operation(text, name, variables)
         except Invalid as invalid:
-            return rendered(Result(None, invalid.errors), media_type, call.request_id, executed=False)
-        except GraphQLError as error:
-            return rendered(Result(None, (error,)), media_type, call.request_id, executed=False)
-        except LimitError as error:
-            raise DomainError(Code.VALIDATION_ERROR, str(error)) from None
+            return rendered(Result(None, invalid.errors, executed=False), media_type, call.request_id)
+        except (GraphQLError, LimitError) as error:
+            refused = error if isinstance(error, GraphQLError) else GraphQLError(str(error))
+            return rendered(Result(None, (refused,), executed=False), media_type, call.request_id)
         if operation.is_mutation and method != "POST":
             raise DomainError(
                 Code.VALIDATION_ERROR,
@@ -92,8 +91,8 @@ class GraphQLDoor:
             )
         if operation.definition.operation is graphql.OperationType.SUBSCRIPTION:
             raise DomainError(Code.VALIDATION_ERROR, "Subscriptions are not served over this transport.")
-        if (more := cost // COST_OF_ONE) and (refused := await call.charge(more)) is not None:
-            raise refused
+        if (more := cost // COST_OF_ONE) and (limited := await call.charge(more)) is not None:
+            raise limited
         asked = None
         if operation.is_mutation:
             normal = graphql.print_ast(operation.document)
@@ -108,31 +107,39 @@ class GraphQLDoor:
 
 
 def negotiated(accept: str) -> str | None:
-    """The media type of the answer: the first of the two that is accepted; None when neither is."""
-    best: tuple[float, str] | None = None
+    """The media type of the answer: what is accepted rather, the first named when equally; None when neither is."""
+    ranges: dict[str, float] = {}
     for part in accept.split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
         quality = next((_quality(one[2:]) for one in parameters if one.startswith("q=")), 1.0)
-        kind = {"*/*": PLAIN_JSON, "application/*": PLAIN_JSON}.get(name, name)
-        if kind in (PLAIN_JSON, RESPONSE_JSON) and quality > 0 and (best is None or quality > best[0]):
-            best = quality, kind
-    return best[1] if best else None
+        ranges.setdefault(name, quality)
+    best: tuple[float, int, str] | None = None
+    for kind in (PLAIN_JSON, RESPONSE_JSON):
+        named = next((name for name in (kind, "application/*", "*/*") if name in ranges), None)
+        if named is not None and ranges[named] > 0:
+            place = list(ranges).index(named)
+            if best is None or (-ranges[named], place) < best[:2]:
+                best = -ranges[named], place, kind
+    return best[2] if best else None
 
 
-def rendered(result: Result, media_type: str, request_id: str, *, executed: bool = True) -> Answer:
-    """A GraphQL response. A request that was not executed has no data entry."""
+def rendered(result: Result, media_type: str, request_id: str) -> Answer:
+    """A GraphQL response. A request that was not executed has no data entry, and fails as a whole."""
     body: dict[str, Any] = {}
     failures = [(error, error_of(error, request_id)) for error in result.errors]
     if failures:
         body["errors"] = [_error(error, failure) for error, failure in failures]
-    if executed:
+    if result.executed:
         body["data"] = result.data
+    headers = {"content-type": f"{media_type}; charset=utf-8"}
     status = 200
-    if result.data is None and failures:
-        worst = failures[0][1]
-        if media_type == RESPONSE_JSON or worst.status >= 500:
-            status = worst.status if not executed or worst.status >= 500 else 200
-    return Answer(status, orjson.dumps(body), {"content-type": f"{media_type}; charset=utf-8"})
+    if result.data is None:
+        first = failures[0][1]
+        if first.status >= 500 or (media_type == RESPONSE_JSON and not result.executed):
+            status = first.status
+        if first.retry_after is not None:
+            headers["retry-after"] = str(first.retry_after)
+    return Answer(status, orjson.dumps(body), headers)
 
 
 def refusal(error: DomainError, media_type: str | None) -> Answer:
@@ -177,7 +184,8 @@ async def _read_post(headers: Headers, call: Call) -> Mapping[str, Any]:
     if media_type != PLAIN_JSON:
         raise DomainError(
             Code.VALIDATION_ERROR,
-            f"The Content-Type {media_type or 'is missing:'} is not read here; send application/json.",
+            f"{f'The Content-Type {media_type}' if media_type else 'A body without Content-Type'} is not read here; "
+            "send application/json.",
             status=415,
         )
     try:
@@ -190,13 +198,20 @@ async def _read_post(headers: Headers, call: Call) -> Mapping[str, Any]:
 
 
 def _read_get(query: str) -> Mapping[str, Any]:
-    request: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=50)
+    except ValueError:
+        raise DomainError(Code.VALIDATION_ERROR, "The query string is malformed.") from None
+    request: dict[str, Any] = dict(pairs)
+    if len(request) < len(pairs):
+        raise DomainError(Code.VALIDATION_ERROR, "A parameter of the query string is given twice.")
     for name in ("variables", "extensions"):
         if request.get(name):
             try:
                 request[name] = decode(request[name].encode())
             except DecodingError as error:
-                raise DomainError(Code.VALIDATION_ERROR, f"The parameter {name} is not JSON: {error}") from None
+                reason = str(error).removeprefix("The request body is not valid JSON: ")
+                raise DomainError(Code.VALIDATION_ERROR, f"The parameter {name} is not valid JSON: {reason}") from None
         else:
             request.pop(name, None)
     return request
@@ -210,7 +225,7 @@ def _members(request: Mapping[str, Any]) -> tuple[str, str | None, Mapping[str, 
         raise DomainError(Code.VALIDATION_ERROR, "The member operationName must be a string.")
     if variables is not None and not isinstance(variables, dict):
         raise DomainError(Code.VALIDATION_ERROR, "The member variables must be an object.")
-    if not isinstance(request.get("extensions") or {}, dict):
+    if not isinstance(request.get("extensions", None), dict | None):
         raise DomainError(Code.VALIDATION_ERROR, "The member extensions must be an object.")
     return text, name or None, variables or {}
 

@@ -1,16 +1,19 @@
 """Serving: one process, one lock on the SQLite file, and what a newcomer is told at the start."""
 
 import fcntl
+import signal
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 
 from arcbilling import __version__, logs
 from arcbilling.app import App
-from arcbilling.settings import Settings
+from arcbilling.settings import Settings, env_name
 
 SECONDS_TO_DRAIN = 10
 
@@ -20,7 +23,9 @@ class CannotServe(Exception):
 
 
 def serve(settings: Settings, command: str) -> None:
-    """Serves until it is told to stop."""
+    """Serves until it is told to stop: then what is under way is finished, and the process ends with 0."""
+    for told in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(told, _stop)  # uvicorn takes over while it serves, and raises the signal again once it is done
     logs.configure(settings)
     with _only_server(settings), _listening(settings) as listener:
         host, port = listener.getsockname()[:2]
@@ -41,6 +46,10 @@ def serve(settings: Settings, command: str) -> None:
         server.run(sockets=[listener])
         if not server.started:
             raise CannotServe("The server could not start; the log says why.")
+
+
+def _stop(_: int, __: FrameType | None) -> NoReturn:
+    sys.exit(0)
 
 
 def _greet(settings: Settings, url: str, command: str) -> None:
@@ -66,7 +75,7 @@ def _only_server(settings: Settings) -> Iterator[None]:
         except BlockingIOError:
             raise CannotServe(
                 f"Another process serves {settings.sqlite_path} already. On SQLite one process serves; several need a "
-                "database server: set ARCBILLING_DATABASE_URL."
+                f"database server: set {env_name('database_url')}."
             ) from None
         yield
 
@@ -78,10 +87,11 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((settings.host, settings.port))
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no host name"
             raise CannotServe(
-                f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}. "
-                "Choose another with --host and --port."
+                f"Cannot listen on {settings.host} port {settings.port}: {why}. Choose another with --host and "
+                f"--port, or {env_name('host')} and {env_name('port')}."
             ) from None
         listener.listen(2048)
         listener.setblocking(False)

@@ -3,14 +3,15 @@
 import dataclasses
 import ipaddress
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import limits
-from babel.numbers import list_currencies
+from babel.core import get_global
 
 PREFIX = "ARCBILLING_"
 
@@ -27,7 +28,10 @@ def _text(value: str) -> str:
 
 
 def _path(value: str) -> Path:
-    return Path(value).expanduser().absolute()
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("the home folder that it starts with is not known") from None
 
 
 def _flag(value: str) -> bool:
@@ -49,9 +53,11 @@ def _rate(value: str) -> str:
     if value.strip().lower() == "off":
         return "off"
     try:
-        limits.parse(value)
+        rate = limits.parse(value)
     except ValueError:
         raise ValueError("use for example 60/minute, or off") from None
+    if rate.amount < 1:
+        raise ValueError("use 1 or more for each period, or off")
     return value.strip()
 
 
@@ -66,16 +72,34 @@ def _networks(value: str) -> tuple[Network, ...]:
         raise ValueError(f"use comma-separated networks such as 10.0.0.0/8 ({error})") from None
 
 
+def _origins(value: str) -> tuple[str, ...]:
+    origins = _list(value)
+    if wrong := [origin for origin in origins if origin != "*" and not _ORIGIN.fullmatch(origin)]:
+        raise ValueError(f"use *, or comma-separated origins such as https://shop.example.com, unlike {wrong[0]}")
+    return origins
+
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
+
+_TENDERS = frozenset(
+    code
+    for uses in get_global("territory_currencies").values()
+    for code, _, end, is_tender in uses
+    if is_tender and end is None
+)
+
+
 def _currency(value: str) -> str:
-    if value not in list_currencies():
+    if value not in _TENDERS:
         raise ValueError("use an ISO 4217 code such as USD")
     return value
 
 
 def _zone(value: str) -> ZoneInfo:
-    if value not in available_timezones():
-        raise ValueError("use a name of the IANA time zone database, such as Europe/Berlin")
-    return ZoneInfo(value)
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("use a name of the IANA time zone database, such as Europe/Berlin") from None
 
 
 def _choice(*allowed: str) -> Callable[[str], str]:
@@ -93,13 +117,28 @@ def _secret(value: str) -> str:
     return value
 
 
+_SQLITE = "sqlite://"
+
+
+def _database(value: str) -> str:
+    if value and (not value.startswith(f"{_SQLITE}/") or not value.removeprefix(_SQLITE).strip("/")):
+        raise ValueError("use sqlite:/// and an absolute path in this version, or nothing for the default file")
+    if "?" in value:
+        raise ValueError("options after a question mark are not read")
+    return value
+
+
 def user_data_dir() -> Path:
-    """Where this user's programs keep their data."""
+    """Where this user's programs keep their data; raises ValueError for a user without a home."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        raise ValueError("there is no home folder: set it to a folder that can be written") from None
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "arcbilling"
+        return home / "Library" / "Application Support" / "arcbilling"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "arcbilling"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "arcbilling"
+        return Path(os.environ.get("LOCALAPPDATA", home)) / "arcbilling"
+    return Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "arcbilling"
 
 
 def _setting(default: str, read: Callable[[str], T], meaning: str, *, secret: bool = False) -> T:
@@ -118,7 +157,11 @@ class Settings:
         "the user's data folder for the installed command.",
     )
     database_url: str = _setting(
-        "", _text, "Database. Empty: the SQLite file `arcbilling.sqlite3` in the data folder. Or `sqlite:///PATH`."
+        "",
+        _database,
+        "Database. Empty: the SQLite file `arcbilling.sqlite3` in the data folder. Or `sqlite:///` and the absolute "
+        "path of a file.",
+        secret=True,
     )
     redis_url: str = _setting("", _text, "Redis, for several processes. Not used by this version.", secret=True)
     secret_key: str = _setting(
@@ -134,7 +177,7 @@ class Settings:
     rate_limit_authenticated: str = _setting("60/minute", _rate, "Budget of each API key, or `off`.")
     rate_limit_anonymous: str = _setting("10/minute", _rate, "Budget of each address without a valid key, or `off`.")
     cors_origins: tuple[str, ...] = _setting(
-        "*", _list, "Origins of browsers that may call the API, comma-separated; `*` is every one."
+        "*", _origins, "Origins of browsers that may call the API, comma-separated; `*` is every one."
     )
     webhook_allow_nets: tuple[Network, ...] = _setting(
         "",
@@ -156,7 +199,7 @@ class Settings:
     def sqlite_path(self) -> Path:
         if not self.database_url:
             return self.data_dir / "arcbilling.sqlite3"
-        return Path(self.database_url.removeprefix("sqlite://").split("?")[0]).absolute()
+        return Path("/" + self.database_url.removeprefix(_SQLITE).lstrip("/"))
 
 
 def env_name(field_name: str) -> str:
@@ -170,19 +213,14 @@ def load(environ: Mapping[str, str], **flags: str | None) -> Settings:
         name = env_name(field.name)
         given = flags.get(field.name)
         raw = given if given is not None else environ.get(name) or field.metadata["default"]
-        if field.name == "data_dir" and not raw:
-            raw = str(user_data_dir())
         try:
+            if field.name == "data_dir" and not raw:
+                raw = str(user_data_dir())
             values[field.name] = field.metadata["read"](raw)
         except ValueError as error:
             shown = "its value" if field.metadata["secret"] else repr(raw)
             raise SettingsError(f"{name} cannot be {shown}: {error}.") from None
-    settings = Settings(**values)
-    if settings.database_url and not settings.database_url.startswith("sqlite:///"):
-        raise SettingsError(
-            f"{env_name('database_url')} must start with sqlite:/// in this version; empty is the default file."
-        )
-    return settings
+    return Settings(**values)
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:

@@ -16,6 +16,22 @@ import aiosqlite
 
 Rows = Sequence[Sequence[Any]]
 BUSY_TIMEOUT_MS = 5000
+"""How long SQLite waits for another process that writes."""
+SECONDS_TO_WAIT = 10.0
+"""How long a transaction waits for those of this process that came before it."""
+
+_PASSING = frozenset(
+    (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+    )
+)
+"""Errors of the surroundings, not of the statement."""
 
 
 class DatabaseUnavailable(Exception):
@@ -85,16 +101,18 @@ class SqliteDatabase:
     async def begin(self) -> Transaction:
         if self._writer is None:
             raise DatabaseUnavailable("The database is not open.")
-        await self._writing.acquire()
         try:
-            transaction = _SqliteTransaction(self, self._writer, self._writing.release)
+            async with asyncio.timeout(SECONDS_TO_WAIT):
+                await self._writing.acquire()
+        except TimeoutError as error:
+            raise DatabaseUnavailable(f"Others were writing for {SECONDS_TO_WAIT:g} seconds.") from error
+        transaction = _SqliteTransaction(self, self._writer, self._writing.release)
+        try:
             await transaction.fetch("BEGIN IMMEDIATE")
             return transaction
         except BaseException:
             # The lock is ours until the transaction is handed over, whatever stops that.
-            if self._writer.in_transaction:
-                await asyncio.shield(self._writer.rollback())
-            self._writing.release()
+            await asyncio.shield(transaction.rollback())
             raise
 
     def encode(self, value: object) -> object:
@@ -139,7 +157,7 @@ class _SqliteConnection:
                 raise UniqueViolation(str(error)) from error
             raise
         except sqlite3.OperationalError as error:
-            if "locked" in str(error) or "full" in str(error) or "I/O" in str(error):
+            if error.sqlite_errorcode & 0xFF in _PASSING:
                 raise DatabaseUnavailable(f"SQLite says: {error}.") from error
             raise
 
@@ -159,7 +177,8 @@ class _SqliteTransaction(_SqliteConnection):
 
     async def rollback(self) -> None:
         try:
-            if self.raw is not None and self.raw.in_transaction:
+            if self.raw is not None:
+                # Behind any statement that is still running, and nothing if no transaction is open by then.
                 await self.raw.rollback()
         finally:
             self._end()

@@ -4,21 +4,29 @@ A second use of the key waits for the first transaction to end. If that committe
 back, the key is free. A crash is a rollback: there is nothing to expire or to clean up.
 """
 
+import asyncio
 import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from weakref import WeakValueDictionary
 
 import orjson
 
 from arcbilling import clock
 from arcbilling.sealing import Vault
 from models.records import IdempotencyRecord, IdempotencyRow
-from resolvers.database import UniqueViolation
+from resolvers.database import Database, UniqueViolation
 from resolvers.tables import Session, Table, Where, WriteSession, equal
 
 table = Table(IdempotencyRecord, IdempotencyRow, unaudited=True)
 KEPT_FOR = timedelta(hours=24)
+PURGED_AT_ONCE = 500
+SECONDS_TO_WAIT = 3.0
+"""How long a second request with the same key waits for the first."""
 _PURPOSE = "stored answer"
+_turns: "WeakValueDictionary[tuple[str, str], asyncio.Lock]" = WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -48,12 +56,34 @@ class Replay(Exception):
         self.answer = answer
 
 
+class KeyInUse(Exception):
+    """The request that came first with the key is still being done."""
+
+
 class KeyReused(Exception):
     """The key was used before, for another request."""
 
 
 class AnswerErased(Exception):
     """The key was used before, and its answer was erased with the client that it told of."""
+
+
+@asynccontextmanager
+async def turn(asked: IdempotencyRequest) -> AsyncIterator[None]:
+    """Lets the requests of a process with the same key in one after the other; raises KeyInUse after a while.
+
+    What makes the work happen once is `claim`; this saves doing it to no purpose, and says 409 for what takes long.
+    """
+    lock = _turns.setdefault((asked.principal, asked.key), asyncio.Lock())
+    try:
+        async with asyncio.timeout(SECONDS_TO_WAIT):
+            await lock.acquire()
+    except TimeoutError:
+        raise KeyInUse from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 async def peek(session: Session, asked: IdempotencyRequest) -> None:
@@ -97,9 +127,20 @@ async def erase(session: WriteSession, client_id: int) -> None:
         await table.save(session, record, record._replace(answer=None))
 
 
-async def purge(session: WriteSession) -> None:
-    """Removes expired records."""
-    await table.remove(session, Where("expires_at <= ?", (clock.now(),)))
+async def purge(database: Database) -> int:
+    """Removes expired records, some at a time so that no writer waits for long; tells how many."""
+    expired = Where("expires_at <= ?", (clock.now(),))
+    if not await table.exists(Session(database, database.reader), expired):
+        return 0
+    some = Where(f"id IN (SELECT id FROM {table.name} WHERE {expired.sql} LIMIT {PURGED_AT_ONCE})", expired.values)
+    transaction = await database.begin()
+    try:
+        removed = await table.remove(WriteSession(database, transaction), some)
+        await transaction.commit()
+    except BaseException:
+        await transaction.rollback()
+        raise
+    return len(removed)
 
 
 def _seal(vault: Vault, answer: Answer) -> bytes:

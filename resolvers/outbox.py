@@ -6,7 +6,7 @@ from datetime import datetime
 
 from models.events import Event, EventHead, EventHeadRow, EventRow
 from resolvers.database import Database
-from resolvers.tables import Page, PageRequest, Session, Table, Where, WriteSession, equal, one_of
+from resolvers.tables import EVERYTHING, Page, PageRequest, Session, Table, Where, WriteSession, equal, one_of
 
 table = Table(Event, EventRow, owner="client_id", live="sequence IS NOT NULL", unaudited=True)
 _unseen = Table(Event, EventRow, unaudited=True)
@@ -72,7 +72,8 @@ async def sequence_committed(database: Database) -> int:
     transaction = await database.begin()
     session = WriteSession(database, transaction)
     try:
-        (head,) = await _head.all_locked(session, Where(""))
+        (head,) = await _head.all_locked(session, EVERYTHING)
+        # Another process may have numbered them since they were seen: then nothing is left to change.
         waiting = await _unseen.all(session, Where("sequence IS NULL"), limit=BATCH)
         for place, event in enumerate(waiting, head.last_sequence + 1):
             await _unseen.save(session, event, event._replace(sequence=place))

@@ -82,7 +82,8 @@ class Unit:
             return
         await audit.record(self.session, self.actor.name, self.request_id, self.action)
         if self.asked is not None and answer is not None:
-            await idempotency.store(self.session, self.asked, answer, self.client_id)
+            told = next(iter(self.session.clients), None) if self.client_id is None else self.client_id
+            await idempotency.store(self.session, self.asked, answer, told)
         await self.session.transaction.commit()
         for call in self._after_commit:
             call()
@@ -116,8 +117,8 @@ async def _run(unit: Unit, work: Callable[[Unit], Awaitable[Outcome[T]]]) -> T:
 
 def _finished(task: "asyncio.Task[object]") -> None:
     _running.discard(task)
-    if not task.cancelled() and (error := task.exception()) is not None:
-        # Retrieved here too, since the caller may have gone away.
+    # Retrieved here too, since the caller may have gone away.
+    if not task.cancelled() and not isinstance(error := task.exception(), Replay | KeyReused | AnswerErased | None):
         log.debug("unit of work failed", error=type(error).__name__)
 
 

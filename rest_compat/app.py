@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -37,14 +38,20 @@ class Match:
 class RestApp:
     """Translates requests into documents and results into the envelope; decides nothing."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
+    def __init__(self, schema: GraphQLSchema, version: str) -> None:
         self._schema = schema
         self.plans = compile_plans(schema)
         self._table: dict[tuple[str, ...], dict[str, Plan]] = {}
         for plan in self.plans:
             key = tuple(plan.route.path.strip("/").split("/"))
             self._table.setdefault(key, {})[plan.route.method] = plan
-        self.openapi = orjson.dumps(openapi(self.plans), option=orjson.OPT_INDENT_2)
+        self._version = version
+
+    @cached_property
+    def openapi(self) -> bytes:
+        """The OpenAPI document, made when it is first asked for."""
+        document = openapi(self.plans, self._version)
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call: Call = scope["state"]["call"]
@@ -67,8 +74,8 @@ class RestApp:
 
     async def _answer(self, call: Call, scope: Scope) -> Answer:
         path = scope["path"].removeprefix(PREFIX).rstrip("/")
-        if path == "/openapi.json" and scope["method"] in ("GET", "HEAD"):
-            return Answer(200, self.openapi, JSON)
+        if path == "/openapi.json":
+            return self._description(scope["method"])
         call.admitted()
         matched = self._match(scope["method"], path)
         if isinstance(matched, Answer):
@@ -105,6 +112,15 @@ class RestApp:
 
         return await execute(self._schema, plan.operation, variables, context, render, asked)
 
+    def _description(self, method: str) -> Answer:
+        """The OpenAPI document, which needs no key."""
+        allowed = "GET, HEAD, OPTIONS"
+        if method == "OPTIONS":
+            return Answer(204, b"", {"allow": allowed})
+        if method not in ("GET", "HEAD"):
+            raise _not_allowed(method, "/openapi.json", allowed)
+        return Answer(200, self.openapi, JSON)
+
     def _match(self, method: str, path: str) -> Match | Answer:
         """The route; raises 404 and 405 as the contract says."""
         segments = path.split("/")[1:] if path else []
@@ -120,12 +136,7 @@ class RestApp:
             return Answer(204, b"", {"allow": allowed})
         plan = methods.get("GET" if method == "HEAD" else method)
         if plan is None:
-            raise DomainError(
-                Code.VALIDATION_ERROR,
-                f"The method {method} is not for {PREFIX}{path}; use one of: {allowed}.",
-                status=405,
-                headers={"allow": allowed},
-            )
+            raise _not_allowed(method, path, allowed)
         return Match(plan, id)
 
 
@@ -164,6 +175,15 @@ def _list(plan: Plan, data: Any, variables: Mapping[str, Any], query: str) -> An
         headers["link"] = f'<{PREFIX}{plan.route.path}?{urlencode({**following, "cursor": cursor})}>; rel="next"'
     body = {"status": "success", "data": [plan.convert(node) for node in data["nodes"]], "meta": meta}
     return Answer(200, orjson.dumps(body), headers)
+
+
+def _not_allowed(method: str, path: str, allowed: str) -> DomainError:
+    return DomainError(
+        Code.VALIDATION_ERROR,
+        f"The method {method} is not for {PREFIX}{path}; use one of: {allowed}.",
+        status=405,
+        headers={"allow": allowed},
+    )
 
 
 async def _read_json(headers: Headers, call: Call) -> object:

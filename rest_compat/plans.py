@@ -6,6 +6,7 @@ document without a route, a route without a document, or a field that the schema
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,16 @@ class Plan:
     """For lists: the filters of the query string."""
     sorts: dict[str, str]
     """For lists: value of `?sort=` → GraphQL's name."""
+    type: GraphQLObjectType
+    """What is answered; of a list, one of its objects."""
     output: tuple[Output, ...]
     convert: Convert
     """From GraphQL's data to REST's: integer ids, lower-case enums."""
 
 
+@cache
 def compile_plans(schema: GraphQLSchema) -> tuple[Plan, ...]:
-    """Every route's plan."""
+    """Every route's plan; compiled once for a schema, however many applications a process has."""
     documents = _read_documents(schema)
     names = {route.document for route in ROUTES}
     if unused := sorted(set(documents) - names):
@@ -104,6 +108,8 @@ def _compile(schema: GraphQLSchema, route: Route, whole: DocumentNode, definitio
     if route.is_list:
         selection, type_ = _nodes(selection, type_)
     output = tuple(_outputs(selection, type_, fragments))
+    answered = graphql.get_named_type(type_)
+    assert isinstance(answered, GraphQLObjectType)
     sort = root.arguments.members.get("sort")
     return Plan(
         route=route,
@@ -112,6 +118,7 @@ def _compile(schema: GraphQLSchema, route: Route, whole: DocumentNode, definitio
         body=_body(root) if not is_query else Shape({}, dict),
         filter=_shape(root.arguments.members.get("filter")),
         sorts={_sort_text(one): one.name for one in sort.type} if sort is not None else {},
+        type=answered,
         output=output,
         convert=_object(output),
     )

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from rest_compat.plans import Plan
 from schema import checks, money
 from schema.checks import Member
-from schema.connections import LARGEST_OFFSET
+from schema.connections import LARGEST_OFFSET, read_cursor, sort_of
 from schema.errors import Code, DomainError, invalid, invalid_fields, sentence
 from schema.limits import MAX_PAGE
 from schema.scalars import read_date, read_moment, write_time
@@ -72,6 +72,8 @@ def _page(plan: Plan, given: Mapping[str, str], errors: dict[str, str]) -> dict[
         errors["total"] = sentence("total", "must be true or false")
     if given.get("cursor") == "":
         errors["cursor"] = sentence("cursor", "must not be empty")
+    elif "cursor" in given and "cursor" not in errors and "sort" not in errors:
+        _check_cursor(plan, given["cursor"], sort, errors)
     return {
         "first": first,
         "offset": (page - 1) * first,
@@ -79,6 +81,15 @@ def _page(plan: Plan, given: Mapping[str, str], errors: dict[str, str]) -> dict[
         "sort": plan.sorts.get(sort),
         "total": total == "true",
     }
+
+
+def _check_cursor(plan: Plan, cursor: str, sort: str, errors: dict[str, str]) -> None:
+    """Refuses a bad cursor under the name that it has here."""
+    order = plan.root.arguments.members["sort"].type[plan.sorts[sort]]
+    try:
+        read_cursor("cursor", cursor, sort_of(order))
+    except DomainError as error:
+        errors |= error.fields
 
 
 def _whole(name: str, text: str, least: int, most: int, errors: dict[str, str]) -> int:
@@ -109,6 +120,8 @@ def read_value(member: Member, value: Any) -> Any:
         if not isinstance(value, str):
             raise ValueError("must be a string")
         return value
+    if isinstance(value, str):
+        value = value.strip()
     if kind is int:
         return _read_integer(value)
     if kind is bool:
@@ -118,9 +131,7 @@ def read_value(member: Member, value: Any) -> Any:
             raise ValueError("must be true or false")
         return value
     if kind is Decimal:
-        if isinstance(value, str) and not value.strip():
-            return None
-        return money.read(value)
+        return None if value == "" else money.read(value)
     if kind is date:
         return None if value == "" else read_date(value)
     if kind is datetime:

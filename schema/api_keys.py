@@ -14,7 +14,7 @@ from models.api_keys import ApiKeyRow
 from models.clients import ClientRow
 from resolvers import api_keys, clients
 from resolvers.database import Database
-from resolvers.filters import matching
+from resolvers.filters import created, matching
 from resolvers.tables import Session
 from schema import keys
 from schema.actors import Actor, ActorKind, Scope, includes, read_scopes
@@ -23,8 +23,9 @@ from schema.clients import Client
 from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Slice, listed, page_request
 from schema.context import Context
 from schema.errors import forbidden, invalid, not_found, unauthorized
-from schema.fields import command, derived, id_argument, id_member, identifier, member, plain, query, relation
+from schema.fields import command, derived, id_argument, id_member, identifier, member, plain, query, relation, wanted
 from schema.ids import Kind
+from schema.moments import Since, Until
 from schema.nodes import Node
 
 ApiKeyId = Annotated[int, *id_argument(Kind.API_KEY)]
@@ -81,6 +82,13 @@ class ApiKeySort(StrEnum):
     CREATED_AT_DESC = "created_at desc"
 
 
+@strawberry.input(description="Which API keys.")
+class ApiKeyFilter:
+    client_id: Annotated[int | None, Reference(Kind.CLIENT)] = id_member("Keys bound to this client.", optional=True)
+    created_from: Since = member("Made then or later: a time, or a date.", optional=True)
+    created_to: Until = member("Made then or earlier: a time, or a date, that day included.", optional=True)
+
+
 @strawberry.input(description="A new API key. It can have no more than the key that makes it.")
 class ApiKeyCreateInput:
     name: str = member("What it is for.")
@@ -104,7 +112,7 @@ def read_networks(texts: list[str]) -> str:
     networks = []
     for place, text in enumerate(texts):
         try:
-            networks.append(str(ipaddress.ip_network(text)))
+            networks.append(str(_as_ipv4(ipaddress.ip_network(text))))
         except ValueError:
             raise invalid(f"networks[{place}]", "must be a network such as 192.0.2.0/24") from None
     return " ".join(networks)
@@ -141,6 +149,7 @@ class Keyring:
     monotonic: Callable[[], float]
     _known: dict[str, tuple[float, ApiKeyRow]] = field(default_factory=dict)
     _noted: dict[int, datetime] = field(default_factory=dict)
+    _changes: int = 0
 
     async def authenticate(self, key: str | None) -> ApiKeyRow:
         """The key's row; one answer for missing, malformed, unknown, expired and revoked."""
@@ -161,7 +170,8 @@ class Keyring:
             await api_keys.note_use(self.database, row.id, now, ip)
 
     def forget(self) -> None:
-        """Drops what is known: a key was changed."""
+        """Drops what is known, and what is being read: a key was changed."""
+        self._changes += 1
         self._known.clear()
 
     async def _row(self, digest: str) -> ApiKeyRow | None:
@@ -169,10 +179,11 @@ class Keyring:
         known = self._known.get(digest)
         if known is not None and now - known[0] < CACHE_SECONDS:
             return known[1]
+        changes = self._changes
         row = await api_keys.by_digest(Session(self.database, self.database.reader), digest)
         if row is None:
             self._known.pop(digest, None)
-        else:
+        elif changes == self._changes:
             if len(self._known) > 10_000:
                 self._known.clear()
             self._known[digest] = now, row
@@ -195,10 +206,15 @@ async def api_keys_(
     after: After = None,
     last: Last = None,
     before: Before = None,
+    filter: ApiKeyFilter | None = None,
     sort: ApiKeySort | None = None,
 ) -> Slice:
     """The API keys, revoked ones too."""
-    return await listed(context, api_keys.table, page_request(sort, first, after, last, before), matching())
+    where = matching()
+    if filter:
+        where = matching(client_id=wanted(filter.client_id))
+        where &= created(filter.created_from or None, filter.created_to or None)
+    return await listed(context, api_keys.table, page_request(sort, first, after, last, before), where)
 
 
 # Commands
@@ -250,6 +266,12 @@ async def api_key_revoke(context: Context, id: ApiKeyId) -> ApiKeyRow:
 
 
 # Private
+
+
+def _as_ipv4(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """A network of IPv4 addresses that is written in IPv6's form, in its own: callers are compared in that."""
+    mapped = network.network_address.ipv4_mapped if network.version == 6 and network.prefixlen >= 96 else None
+    return network if mapped is None else ipaddress.ip_network((mapped, network.prefixlen - 96))
 
 
 def _missing(id: int) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, Union, get_args, get_origin, get_type_h
 import email_validator
 import idna
 import strawberry
+from strawberry.types.arguments import StrawberryArgumentAnnotation
 
 from schema import countries, ids
 from schema.errors import invalid_fields, sentence
@@ -140,7 +141,7 @@ class Shape:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """One member: its plain type, whether it may be null or absent, its check, and the shape of what it holds."""
+    """One member: its plain type, whether it may be null or absent, its check, the shape of what it holds, its doc."""
 
     name: str
     type: Any
@@ -149,6 +150,7 @@ class Member:
     many: bool
     check: Check | None
     shape: Shape | None
+    description: str
 
 
 @cache
@@ -158,7 +160,7 @@ def shape_of(input_type: type) -> Shape:
     members = {}
     for field in dataclasses.fields(input_type):
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        members[field.name] = _member(field.name, hints[field.name], required)
+        members[field.name] = _member(field.name, hints[field.name], required, getattr(field, "description", None))
     return Shape(members, input_type)
 
 
@@ -255,13 +257,16 @@ _TRANSPARENT = ("input", "filter")
 """Arguments whose members callers know by their own names."""
 
 
-def _member(name: str, hint: Any, required: bool) -> Member:
+def _member(name: str, hint: Any, required: bool, description: str | None = None) -> Member:
     check: Check | None = None
     nullable = many = never_null = False
     while True:  # from the outside in: Annotated[list[X | None], check]
         if hasattr(hint, "__metadata__"):
             check = check or next((part for part in hint.__metadata__ if callable(part)), None)
             never_null = never_null or NEVER_NULL in hint.__metadata__
+            description = description or next(
+                (part.description for part in hint.__metadata__ if isinstance(part, StrawberryArgumentAnnotation)), None
+            )
             hint = get_args(hint)[0]
         elif get_origin(hint) in (Union, types.UnionType):
             nullable = type(None) in get_args(hint)
@@ -274,7 +279,7 @@ def _member(name: str, hint: Any, required: bool) -> Member:
     nested = shape_of(hint) if dataclasses.is_dataclass(hint) and isinstance(hint, type) else None
     if check is None and hint is str:
         check = _text
-    return Member(name, hint, nullable and not never_null, required, many, check, nested)
+    return Member(name, hint, nullable and not never_null, required, many, check, nested, description or "")
 
 
 NEVER_NULL: Final = "never null"

@@ -135,7 +135,7 @@ def connection(page: Page[Any], request: PageRequest, count: Callable[[], Awaita
 
 def cursor_of(row: Any, sort: Sort) -> str:
     value = getattr(row, sort.column)
-    text = orjson.dumps([sort.column, value.isoformat() if isinstance(value, date) else value, row.id])
+    text = orjson.dumps([_written(sort), value.isoformat() if isinstance(value, date) else value, row.id])
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
@@ -143,10 +143,10 @@ def read_cursor(name: str, text: str, sort: Sort) -> Cursor:
     """Reads a cursor of the same sort; anything else is refused."""
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-        column, value, id = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        if column != sort.column or not isinstance(id, int):
+        of, value, id = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if of != _written(sort) or not isinstance(id, int):
             raise ValueError("another sort")
-        match column:
+        match sort.column:
             case "created_at":
                 value = datetime.fromisoformat(value).astimezone(UTC)
             case "due_date":
@@ -155,9 +155,13 @@ def read_cursor(name: str, text: str, sort: Sort) -> Cursor:
                 raise ValueError("not a number")
         if not 0 <= id < 2**63:
             raise ValueError("not an id")
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, OverflowError, binascii.Error):
         raise invalid(name, "must be a cursor that this list gave with the same sort") from None
     return Cursor(value, id)
+
+
+def _written(sort: Sort) -> str:
+    return f"{sort.column} desc" if sort.descending else sort.column
 
 
 async def listed(context: Context, table: Table[Any], request: PageRequest, where: Where) -> Slice:
@@ -170,14 +174,18 @@ async def listed(context: Context, table: Table[Any], request: PageRequest, wher
 
 
 async def below(context: Context, table: Table[Any], parent: str, id: int, request: PageRequest, where: Where) -> Slice:
-    """A page below one object; pages of the same kind below several objects are read by one statement."""
+    """A page below one object; those below several objects are read, and counted, by one statement each."""
 
-    async def batch(session: Session, ids: list[int]) -> list[Page[Any]]:
+    async def pages(session: Session, ids: list[int]) -> list[Page[Any]]:
         found = await table.pages(session, parent, ids, request, where)
         return [found[id] for id in ids]
 
-    async def count() -> int:
-        return int(await table.count(context.session, where & Where(f"{parent} = ?", (id,))))
+    async def counts(session: Session, ids: list[int]) -> list[int]:
+        found = await table.counts(session, parent, ids, where)
+        return [found[id] for id in ids]
 
-    page = await context.load((table.name, parent, request, where), id, batch)
+    async def count() -> int:
+        return await context.load(("count", table.name, parent, where), id, counts)
+
+    page = await context.load((table.name, parent, request, where), id, pages)
     return connection(page, request, count)

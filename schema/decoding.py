@@ -37,6 +37,10 @@ class Number:
 
     text: str
 
+    def __inspect__(self) -> str:
+        """How GraphQL's errors show it."""
+        return self.text
+
 
 def decode(body: bytes) -> object:
     """Read a JSON document into dicts, lists, strings, ints, Numbers, booleans and None, or raise a DecodingError."""

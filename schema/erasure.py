@@ -2,16 +2,24 @@
 
 import orjson
 
-from resolvers import idempotency, outbox
+from resolvers import idempotency, outbox, services, tickets
 from resolvers.clients import PERSONAL
+from resolvers.filters import matching
 from schema.context import Context
 
 PERSONAL_MEMBERS = frozenset(PERSONAL) | {"domain", "username", "subject", "message", "suspension_note"}
 
 
 async def erase_traces(context: Context, client_id: int) -> None:
-    """Blanks personal members in the client's events, and drops the stored answers that tell of the client."""
+    """Blanks what is personal in the client's services, tickets and events, and drops the answers that tell of it."""
     session = context.writing
+    own = matching(client_id=client_id)
+    for service in await services.table.all_locked(session, own):
+        await services.save(session, service, service._replace(domain=None, username=None, suspension_note=None))
+    for ticket in await tickets.table.all_locked(session, own):
+        await tickets.save(session, ticket, ticket._replace(subject=""))
+    for message in await tickets.messages.all(session, own):
+        await tickets.messages.save(session, message, message._replace(body=""))
     blank = {}
     for event in await outbox.of_client(session, client_id):
         payload = orjson.loads(event.payload)

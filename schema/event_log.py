@@ -1,14 +1,15 @@
 """The event log: what has happened, in the order of the commits."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import strawberry
 
 from models.events import EventRow
 from resolvers import outbox
-from resolvers.filters import matching
-from resolvers.tables import Sort, one_of
+from resolvers.filters import created, matching
+from resolvers.tables import one_of
 from schema import ids
 from schema.actors import Scope
 from schema.checks import Text
@@ -16,7 +17,8 @@ from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, L
 from schema.context import Context
 from schema.errors import invalid, not_found
 from schema.events import CATALOGUE
-from schema.fields import derived, plain, query
+from schema.fields import derived, member, plain, query
+from schema.moments import Since, Until
 
 EVENT_KINDS = {
     "Client": ids.Kind.CLIENT,
@@ -39,6 +41,19 @@ class Event:
         return ids.write(EVENT_KINDS[row.object_type], row.object_id)
 
 
+@strawberry.enum(description="The order of the event log.")
+class EventSort(StrEnum):
+    SEQUENCE = "sequence"
+    SEQUENCE_DESC = "sequence desc"
+
+
+@strawberry.input(description="Which events.")
+class EventFilter:
+    types: list[str] | None = member("Events of these names, such as `invoice.paid`.", optional=True)
+    created_from: Since = member("Happened then or later: a time, or a date.", optional=True)
+    created_to: Until = member("Happened then or earlier: a time, or a date, that day included.", optional=True)
+
+
 @query(Event | None, requires=Scope.EVENTS_READ)
 async def event(
     context: Context,
@@ -55,16 +70,20 @@ async def events(
     after: After = None,
     last: Last = None,
     before: Before = None,
-    types: Annotated[
-        list[str] | None, strawberry.argument(description="Only events of these names, such as `invoice.paid`.")
-    ] = None,
+    filter: EventFilter | None = None,
+    sort: EventSort | None = None,
 ) -> Slice:
     """The events, in the order of commits."""
-    for name in types or ():
-        if name not in CATALOGUE:
-            raise invalid("types", f"must be names of the event catalogue, and {name!r} is none")
-    request = page_request(Sort("sequence"), first, after, last, before)
-    return await listed(context, outbox.table, request, one_of("event", types) if types else matching())
+    request = page_request(sort or EventSort.SEQUENCE, first, after, last, before)
+    where = matching()
+    if filter:
+        for name in filter.types or ():
+            if name not in CATALOGUE:
+                raise invalid("types", f"must be names of the event catalogue, and {name!r} is none")
+        where = created(filter.created_from or None, filter.created_to or None)
+        if filter.types:
+            where &= one_of("event", filter.types)
+    return await listed(context, outbox.table, request, where)
 
 
 def _missing(id: str) -> Any:

@@ -3,6 +3,7 @@
 An event is one class. Its `data` is the object as REST lists show it, frozen at that moment.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -24,6 +25,8 @@ class Event:
     trigger: ClassVar[str]
     documented: ClassVar[bool]
     """Whether the API reference lists it; the others are additions."""
+    adds: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {}
+    """What `data` holds beside the object: a member, and of which type it shows which members."""
 
     object_type: Any
     row: Any
@@ -95,7 +98,8 @@ class TicketOpened(Event): ...
 
 
 @event("ticket.replied", "New reply on a ticket")
-class TicketReplied(Event): ...
+class TicketReplied(Event):
+    adds = {"reply": ("TicketMessage", ("id", "author", "message"))}  # noqa: RUF012
 
 
 @event("ticket.closed", "Ticket closed", documented=False)

@@ -6,7 +6,7 @@ fields: what the answer says and what is stored stand or fall together.
 
 from collections import OrderedDict
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 import graphql
@@ -28,7 +28,7 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 
 from resolvers import idempotency, unit_of_work
 from resolvers.database import DatabaseUnavailable
-from resolvers.idempotency import Answer, AnswerErased, IdempotencyRequest, KeyReused, Replay
+from resolvers.idempotency import Answer, AnswerErased, IdempotencyRequest, KeyInUse, KeyReused, Replay
 from resolvers.unit_of_work import Outcome, Unit
 from schema import limits
 from schema.actors import Actor, Policy
@@ -39,7 +39,8 @@ __all__ = ["Answer", "Documents", "Invalid", "Operation", "Result", "compile_ope
 
 log = structlog.get_logger("arcbilling.execution")
 
-CACHED_DOCUMENTS = 1000
+CACHED_CHARACTERS = 1_000_000
+"""So much text of documents is kept; parsed, it takes a hundred times as much."""
 
 # Comparing fields that could be merged is quadratic in graphql-core; beyond this much of it validation is refused.
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 10_000
@@ -51,6 +52,8 @@ class Result:
 
     data: dict[str, Any] | None
     errors: tuple[GraphQLError, ...] = ()
+    executed: bool = True
+    """Whether any field was executed: if none was, there is no data to speak of, not even null."""
 
     @property
     def failed(self) -> bool:
@@ -81,36 +84,48 @@ class Operation:
         return tuple(GraphQLError(error.message, nodes, original_error=error) for error, nodes in missing.values())
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A parsed document, and those of its operations that were found to be valid, by their name."""
+
+    document: DocumentNode
+    operations: dict[str | None, Operation] = field(default_factory=dict)
+
+
 class Documents:
-    """The operations of one schema, by their text: parsed and validated once each, the least used dropped first."""
+    """The documents of one schema, by their text: parsed and validated once each, the least lately used dropped."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self.schema = schema
-        self._parsed: OrderedDict[str, DocumentNode] = OrderedDict()
-        self._ready: OrderedDict[tuple[str, str | None], Operation] = OrderedDict()
-
-    def parse(self, text: str) -> DocumentNode:
-        document = self._parsed.get(text)
-        if document is None:
-            document = limits.parse(text)
-            _keep(self._parsed, text, document)
-        return document
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self.characters = 0
 
     def operation(self, text: str, name: str | None, variables: Mapping[str, Any]) -> tuple[Operation, int]:
         """The operation of a document, within the limits and validated, and what it costs with these variables.
 
         Raises GraphQLError or LimitError, or Invalid with all errors of the validation.
         """
-        document = self.parse(text)
-        definition = chosen(document, name)
-        measured = limits.measure(self.schema, document, definition, variables)
-        ready = self._ready.get((text, name))
-        if ready is None:
-            if errors := graphql.validate(self.schema, document, hide_suggestions=True):
+        kept = self._keep(text)
+        definition = chosen(kept.document, name)
+        cost = limits.measure(self.schema, kept.document, definition, variables).cost
+        operation = kept.operations.get(name)
+        if operation is None:
+            if errors := graphql.validate(self.schema, kept.document, hide_suggestions=True):
                 raise Invalid(tuple(errors))
-            ready = compile_operation(self.schema, document, definition)
-            _keep(self._ready, (text, name), ready)
-        return ready, measured.cost
+            operation = kept.operations[name] = compile_operation(self.schema, kept.document, definition)
+        return operation, cost
+
+    def _keep(self, text: str) -> Kept:
+        kept = self._kept.get(text)
+        if kept is not None:
+            self._kept.move_to_end(text)
+            return kept
+        kept = self._kept[text] = Kept(limits.parse(text))
+        self.characters += len(text)
+        while self.characters > CACHED_CHARACTERS:
+            dropped, _ = self._kept.popitem(last=False)
+            self.characters -= len(dropped)
+        return kept
 
 
 class Invalid(Exception):
@@ -119,12 +134,6 @@ class Invalid(Exception):
     def __init__(self, errors: tuple[GraphQLError, ...]) -> None:
         super().__init__(errors[0].message)
         self.errors = errors
-
-
-def _keep(cache: "OrderedDict[Any, Any]", key: Any, value: Any) -> None:
-    cache[key] = value
-    if len(cache) > CACHED_DOCUMENTS:
-        cache.popitem(last=False)
 
 
 def chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
@@ -164,7 +173,7 @@ async def execute(
     With an Idempotency-Key the rendered answer is stored in the transaction that the mutation makes.
     """
     if missing := operation.authorise(context.actor):
-        return render(Result(None, missing))
+        return render(Result(None, missing, executed=False))
     if not operation.is_mutation:
         return render(await _run(schema, operation.document, operation, variables, context))
     if asked is None:
@@ -175,8 +184,9 @@ async def execute(
             f"An Idempotency-Key is for one mutation field, and this operation has {len(operation.parts)}.",
         )
     try:
-        await idempotency.peek(context.session, asked)
-        _, answer = await _unit(schema, operation.parts[0], operation, variables, context, render, asked)
+        async with idempotency.turn(asked):
+            await idempotency.peek(context.session, asked)
+            _, answer = await _unit(schema, operation.parts[0], operation, variables, context, render, asked)
     except Replay as replay:
         answer = replace(replay.answer, headers={**replay.answer.headers, "Idempotency-Replayed": "true"})
     except KeyReused:
@@ -185,6 +195,16 @@ async def execute(
             f"The Idempotency-Key {asked.key!r} was used before with another request. Use a new key.",
             status=422,
         ) from None
+    except KeyInUse:
+        raise DomainError(
+            Code.VALIDATION_ERROR,
+            f"The first request with the Idempotency-Key {asked.key!r} is still being done. Please try again.",
+            status=409,
+            retry_after=2,
+        ) from None
+    except DatabaseUnavailable as error:
+        log.warning("database unavailable", error=str(error), request_id=context.request_id)
+        raise unavailable() from error
     except AnswerErased:
         raise DomainError(
             Code.VALIDATION_ERROR,
@@ -197,14 +217,17 @@ async def execute(
 async def _run_parts(
     schema: GraphQLSchema, operation: Operation, variables: Mapping[str, Any], context: Context
 ) -> Result:
-    """Runs a mutation's root fields one after the other, each in a unit of work of its own."""
+    """Runs a mutation's root fields one after the other, each in a unit of work of its own, until one fails.
+
+    Root fields are never null, so that a failure leaves no data; what was done before it stands all the same.
+    """
     data: dict[str, Any] = {}
     errors: list[GraphQLError] = []
     for part in operation.parts:
         result, _ = await _unit(schema, part, operation, variables, context, None, None)
         errors += result.errors
         if result.data is None:
-            return Result(None, tuple(errors))
+            return Result(None, tuple(errors), executed=result.executed)
         data |= result.data
     return Result(data, tuple(errors))
 
@@ -224,6 +247,8 @@ async def _unit(
 
     async def work(_: Unit) -> Outcome[tuple[Result, Answer]]:
         result = await _run(schema, document, operation, variables, within)
+        if result.failed:
+            result = replace(result, data=None)  # nothing of it will be stored, so nothing of it may be shown
         if unit.stopped is not None:
             raise unit.stopped
         answer = render(result) if render is not None else _UNRENDERED
@@ -259,7 +284,9 @@ async def _run(
     if isinstance(outcome, Awaitable):
         outcome = await outcome
     assert isinstance(outcome, graphql.ExecutionResult)
-    return Result(outcome.data, tuple(outcome.errors or ()))
+    errors = tuple(outcome.errors or ())
+    executed = outcome.data is not None or any(error.path for error in errors)  # else the variables were refused
+    return Result(outcome.data, errors, executed)
 
 
 def _never(_: object) -> TypeGuard[AsyncIterable[Any]]:

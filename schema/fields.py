@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 
 import strawberry
 from strawberry.types import Info
@@ -169,6 +169,11 @@ def given(value: Any) -> bool:
     return value is not strawberry.UNSET
 
 
+def wanted(value: Any) -> Any:
+    """What a filter asks for; None where it leaves free. Zero is asked for: no object has that id."""
+    return value if given(value) else None
+
+
 def members_given(value: Any, *names: str) -> dict[str, Any]:
     """The members of an input that the caller sent, among those named."""
     return {name: getattr(value, name) for name in names if given(getattr(value, name))}
@@ -210,7 +215,7 @@ def _sign(
     first.append(inspect.Parameter("info", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Info))
     rest = [
         p.replace(
-            annotation=hints[p.name],
+            annotation=_described(p.name, hints[p.name]),
             kind=inspect.Parameter.KEYWORD_ONLY,
             default=strawberry.UNSET if p.default is None else p.default,  # no default, rather than a default of null
         )
@@ -220,6 +225,18 @@ def _sign(
     resolve.__annotations__ = {p.name: p.annotation for p in [*first, *rest] if p.annotation is not p.empty}
     resolve.__name__ = function.__name__
     resolve.__module__ = function.__module__
+
+
+_MEANINGS = {
+    "input": "The members, checked together: an error names each one that is wrong.",
+    "filter": "Only those that fit all of this; default all.",
+    "sort": "The order; default the oldest first.",
+}
+"""What arguments of these names mean wherever they stand."""
+
+
+def _described(name: str, hint: Any) -> Any:
+    return Annotated[hint, strawberry.argument(description=_MEANINGS[name])] if name in _MEANINGS else hint
 
 
 def _without_first(

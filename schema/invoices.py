@@ -32,6 +32,7 @@ from schema.fields import (
     plain,
     query,
     relation,
+    wanted,
 )
 from schema.ids import Kind
 from schema.moments import Since, Until
@@ -223,7 +224,7 @@ async def invoices_(
     request = page_request(sort, first, after, last, before, offset)
     where = matching()
     if filter:
-        where = matching(client_id=filter.client_id or None)
+        where = matching(client_id=wanted(filter.client_id))
         where &= created(filter.created_from or None, filter.created_to or None)
         if filter.status is InvoiceStatusFilter.OVERDUE:
             where &= invoices.overdue(clock.today())
@@ -248,8 +249,7 @@ async def invoice_create(context: Context, input: InvoiceCreateInput) -> Invoice
         except ValueError as error:
             raise invalid(f"items[{place}].amount", str(error)) from None
         lines.append(Line(ItemKind.MANUAL, item.description, minor))
-    row, _ = await issue(context, client, input.due_date, lines)
-    return row
+    return await issue(context, client, input.due_date, lines)
 
 
 @command(Invoice, requires=Scope.INVOICES_WRITE, emits=(InvoiceCancelled,))
@@ -272,9 +272,7 @@ class Line(NamedTuple):
     period_end: date | None = None
 
 
-async def issue(
-    context: Context, client: ClientRow, due_date: date, lines: list[Line]
-) -> tuple[InvoiceRow, list[InvoiceItemRow]]:
+async def issue(context: Context, client: ClientRow, due_date: date, lines: list[Line]) -> InvoiceRow:
     """Issues an invoice to a client, whose row is locked; one with a total of zero is paid at once."""
     session = context.writing
     total = total_of([line.amount for line in lines])
@@ -297,29 +295,27 @@ async def issue(
     )
     row = await invoices.add(session, row)
     items = [
-        await invoices.items.add(
-            session,
-            InvoiceItemRow(
-                0,
-                row.id,
-                client.id,
-                line.kind,
-                line.description,
-                line.amount,
-                client.currency,
-                line.service_id,
-                line.period_start,
-                line.period_end,
-                void=False,
-            ),
+        InvoiceItemRow(
+            0,
+            row.id,
+            client.id,
+            line.kind,
+            line.description,
+            line.amount,
+            client.currency,
+            line.service_id,
+            line.period_start,
+            line.period_end,
+            void=False,
         )
         for line in lines
     ]
+    await invoices.items.add_all(session, items)
     await emit(context, InvoiceCreated(Invoice, row, client.id))
     if total == 0:
         row = await invoices.save(session, row, settled(row, 0, now))
         await emit(context, InvoicePaid(Invoice, row, client.id))
-    return row, items
+    return row
 
 
 async def cancel_invoice(context: Context, row: InvoiceRow) -> InvoiceRow:

@@ -1,6 +1,7 @@
 """The form of API keys: a prefix, 190 random bits and a checksum, so that a mistyped key is known without a look-up."""
 
 import hashlib
+import re
 import secrets
 import string
 import zlib
@@ -8,6 +9,7 @@ import zlib
 PREFIX = "arcb_live_"
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _RANDOM, _CHECK = 32, 6
+_FORM = re.compile(rf"{PREFIX}([0-9A-Za-z]{{{_RANDOM}}})([0-9A-Za-z]{{{_CHECK}}})", re.ASCII)
 
 
 def new_key() -> str:
@@ -16,8 +18,8 @@ def new_key() -> str:
 
 
 def is_well_formed(key: str) -> bool:
-    body, check = key[len(PREFIX) : -_CHECK], key[-_CHECK:]
-    return key.startswith(PREFIX) and key.isascii() and len(body) == _RANDOM and _checksum(body) == check
+    form = _FORM.fullmatch(key)
+    return form is not None and _checksum(form[1]) == form[2]
 
 
 def digest(key: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import strawberry
 
 from arcbilling import clock
-from models.enums import AutoSetup, InvoiceStatus, ItemKind
+from models.enums import AutoSetup, InvoiceStatus, ItemKind, ServiceStatus
 from models.invoices import InvoiceRow, PaymentRow
 from resolvers import invoices, products, services
 from schema import money
@@ -18,7 +18,8 @@ from schema.errors import invalid, not_found
 from schema.events import InvoicePaid, ServiceCreated, ServiceUnsuspended, emit
 from schema.fields import command
 from schema.invoices import Invoice, InvoiceId, illegal, settled
-from schema.services import Service, lifted, paid_until, provision
+from schema.periods import paid_until
+from schema.services import Service, lifted, provision
 
 # Rules
 
@@ -139,13 +140,14 @@ async def _after_payment(context: Context, invoice: InvoiceRow) -> None:
         product = await products.by_id(session, row.product_id)
         if product is not None and product.auto_setup is AutoSetup.ON_PAYMENT:
             after = provision(after, product)
-        if not await invoices.unpaid_of_service(session, row.id):
+        unpaid = await invoices.unpaid_of_service(session, row.id)
+        if not any(other.due_date < clock.today() for other in unpaid):
             after = lifted(after)
         if after == row:
             continue
         after = await services.save(session, row, after)
         if after.status is not row.status:
-            happened = ServiceUnsuspended if row.suspension_reason is not None else ServiceCreated
+            happened = ServiceUnsuspended if row.status is ServiceStatus.SUSPENDED else ServiceCreated
             await emit(context, happened(Service, after, after.client_id))
 
 

@@ -1,12 +1,13 @@
 """The schema: every module's types, queries and commands put together, and held to the rules that all must keep."""
 
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any
 
 import graphql
 import strawberry
-from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema
+from graphql import GraphQLEnumType, GraphQLError, GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import create_type
 from strawberry.types.field import StrawberryField
@@ -150,13 +151,15 @@ def strawberry_schema() -> strawberry.Schema:
 
 def sdl() -> str:
     """The public schema as text: `schema.graphql`."""
-    return strawberry_schema().as_str() + "\n"
+    return re.sub(r"[ \t]+$", "", strawberry_schema().as_str(), flags=re.MULTILINE) + "\n"
 
 
 def _finish(declared: strawberry.Schema) -> GraphQLSchema:
     """Makes plain fields plain and carries the policies over to where execution looks for them."""
     schema = declared._schema
     for type_ in schema.type_map.values():
+        if isinstance(type_, GraphQLEnumType) and not type_.name.startswith("__"):
+            _tell_allowed(type_)
         if isinstance(type_, GraphQLObjectType) and not type_.name.startswith("__"):
             type_.is_type_of = None  # rows are known by where they come from
             for field in type_.fields.values():
@@ -174,6 +177,23 @@ def _finish(declared: strawberry.Schema) -> GraphQLSchema:
     errors = graphql.validate_schema(schema)
     assert not errors, errors
     return schema
+
+
+def _tell_allowed(enum: GraphQLEnumType) -> None:
+    """Makes the refusal of an unknown value name those that are known."""
+    allowed = ", ".join(enum.values)
+
+    def telling(coerce: Callable[..., Any]) -> Callable[..., Any]:
+        def coerced(given: Any, hide_suggestions: bool = True) -> Any:
+            try:
+                return coerce(given, hide_suggestions)
+            except GraphQLError as error:
+                raise GraphQLError(f"{error.message} It must be one of: {allowed}.", error.nodes) from None
+
+        return coerced
+
+    enum.coerce_input_value = telling(enum.coerce_input_value)  # type: ignore[method-assign]
+    enum.coerce_input_literal = telling(enum.coerce_input_literal)  # type: ignore[method-assign]
 
 
 def _plain(read: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:

@@ -258,6 +258,28 @@ async def server_group_update(context: Context, id: GroupId, input: ServerGroupU
     return row if after == row else await servers.groups.save(context.writing, row, after)
 
 
+# What other commands do with servers
+
+
+async def reserve(context: Context, group_id: int | None) -> int | None:
+    """Takes a place on a server of the group; tells which."""
+    if group_id is None:
+        return None
+    group = await servers.groups.by_id(context.session, group_id)
+    assert group is not None, "a foreign key holds it"
+    chosen = choose(await servers.locked_of_group(context.writing, group.id), group.fill)
+    await servers.save(context.writing, chosen, chosen._replace(accounts=chosen.accounts + 1))
+    return chosen.id
+
+
+async def release(context: Context, server_id: int | None) -> None:
+    """Gives the place on the server back."""
+    if server_id is not None:
+        server = await servers.locked(context.writing, server_id)
+        assert server is not None, "a foreign key holds it"
+        await servers.save(context.writing, server, server._replace(accounts=server.accounts - 1))
+
+
 # Private
 
 

@@ -12,20 +12,17 @@ from models.clients import ClientRow
 from models.enums import (
     AutoSetup,
     BillingCycle,
-    ItemKind,
     ProductStatus,
     ProvisionState,
     ServerModule,
     ServiceStatus,
     SuspensionReason,
 )
-from models.invoices import InvoiceItemRow
 from models.products import PriceRow, ProductRow
 from models.servers import ServerRow
 from models.services import ServiceRow
 from resolvers import clients, invoices, products, servers, services
 from resolvers.filters import created, matching
-from schema import cycles
 from schema.actors import Policy, Scope
 from schema.checks import Reference, Text, host_name
 from schema.clients import Client
@@ -53,13 +50,15 @@ from schema.fields import (
     plain,
     query,
     relation,
+    wanted,
 )
 from schema.ids import Kind
-from schema.invoices import Line, cancel_invoice, issue
+from schema.invoices import cancel_invoice, issue
 from schema.moments import Since, Until
 from schema.nodes import Node
+from schema.periods import first_lines, recurs
 from schema.products import Product
-from schema.servers import Server, choose
+from schema.servers import Server, release, reserve
 
 strawberry.enum(ServiceStatus, description="Where a service stands: the truth for billing.")
 strawberry.enum(ProvisionState, description="What the server does: nothing to do, waiting for it, done.")
@@ -206,8 +205,9 @@ def unsuspend(row: ServiceRow) -> ServiceRow:
 
 
 def lifted(row: ServiceRow) -> ServiceRow:
-    """The row once nothing of it is owed: a suspension for being overdue is lifted, no other is."""
-    return unsuspend(row) if row.suspension_reason is SuspensionReason.OVERDUE else row
+    """The row once nothing of it is overdue: a suspension for that is lifted, no other is."""
+    is_overdue = row.status is ServiceStatus.SUSPENDED and row.suspension_reason is SuspensionReason.OVERDUE
+    return unsuspend(row) if is_overdue else row
 
 
 def provision(row: ServiceRow, product: ProductRow) -> ServiceRow:
@@ -224,28 +224,6 @@ def provisioned(row: ServiceRow) -> ServiceRow:
     after = moved(row, ServiceAction.PROVISION)
     state = ProvisionState.OK if row.provision_state is ProvisionState.QUEUED else row.provision_state
     return row if after == row else after._replace(provision_state=state)
-
-
-def recurs(row: ServiceRow) -> bool:
-    return row.amount > 0 and cycles.months(row.billing_cycle) is not None
-
-
-def paid_until(row: ServiceRow, line: InvoiceItemRow) -> ServiceRow:
-    """The row once the line is paid: it advances exactly the period that the line names."""
-    if not recurs(row) or row.status in (ServiceStatus.TERMINATED, ServiceStatus.CANCELLED):
-        return row
-    return row._replace(next_due_date=line.period_end) if line.period_start == row.next_due_date else row
-
-
-def first_lines(row: ServiceRow, product: ProductRow, price: PriceRow) -> list[Line]:
-    """What the first invoice charges: the first period, and the set-up fee."""
-    end = cycles.due(row.anchor_date, row.billing_cycle, 1)
-    name = f"{product.name} ({row.domain})" if row.domain else product.name
-    period = f" {row.anchor_date} to {end}" if end else ""
-    lines = [Line(ItemKind.RECURRING, f"{name}{period}"[:1000], price.amount, row.id, row.anchor_date, end)]
-    if price.setup_fee:
-        lines.append(Line(ItemKind.SETUP, f"{name}: set-up"[:1000], price.setup_fee, row.id, row.anchor_date, None))
-    return lines
 
 
 # Queries
@@ -273,7 +251,7 @@ async def services_(
     where = matching()
     if filter:
         where = matching(
-            status=filter.status or None, client_id=filter.client_id or None, product_id=filter.product_id or None
+            status=filter.status or None, client_id=wanted(filter.client_id), product_id=wanted(filter.product_id)
         ) & created(filter.created_from or None, filter.created_to or None)
     return await listed(context, services.table, request, where)
 
@@ -346,7 +324,7 @@ async def service_terminate(context: Context, id: ServiceId) -> ServiceRow:
     row = await services.locked(context.writing, id) or _missing(id)
     after = moved(row, ServiceAction.TERMINATE)
     if after != row:
-        await _release(context, row)
+        await release(context, row.server_id)
     return await _stored(context, row, after, ServiceTerminated)
 
 
@@ -360,7 +338,7 @@ async def service_cancel(context: Context, id: ServiceId) -> ServiceRow:
             locked = await invoices.locked(context.writing, invoice.id)
             if locked is not None:
                 await cancel_invoice(context, locked)
-        await _release(context, row)
+        await release(context, row.server_id)
     return await _stored(context, row, after, ServiceCancelled)
 
 
@@ -389,7 +367,7 @@ async def _new(
         id=0,
         client_id=client.id,
         product_id=product.id,
-        server_id=await _reserve(context, product),
+        server_id=await reserve(context, product.server_group_id),
         domain=input.domain or None,
         username=input.username or None,
         billing_cycle=input.billing_cycle,
@@ -406,25 +384,6 @@ async def _new(
         updated_at=now,
     )
     return row._replace(next_due_date=row.anchor_date if recurs(row) else None)
-
-
-async def _reserve(context: Context, product: ProductRow) -> int | None:
-    """Takes a place on a server of the product's group."""
-    if product.server_group_id is None:
-        return None
-    group = await servers.groups.by_id(context.session, product.server_group_id)
-    assert group is not None, "a foreign key holds it"
-    chosen = choose(await servers.locked_of_group(context.writing, group.id), group.fill)
-    await servers.save(context.writing, chosen, chosen._replace(accounts=chosen.accounts + 1))
-    return chosen.id
-
-
-async def _release(context: Context, row: ServiceRow) -> None:
-    """Gives the place on the server back."""
-    if row.server_id is not None:
-        server = await servers.locked(context.writing, row.server_id)
-        assert server is not None, "a foreign key holds it"
-        await servers.save(context.writing, server, server._replace(accounts=server.accounts - 1))
 
 
 async def _first_invoices(session: Any, ids: list[int]) -> list[str | None]:

@@ -31,6 +31,7 @@ from schema.fields import (
     plain,
     query,
     relation,
+    wanted,
 )
 from schema.ids import Kind
 from schema.moments import Since, Until
@@ -182,8 +183,8 @@ async def tickets_(
     if filter:
         where = matching(
             status=filter.status or None,
-            client_id=filter.client_id or None,
-            department_id=filter.department_id or None,
+            client_id=wanted(filter.client_id),
+            department_id=wanted(filter.department_id),
             priority=filter.priority or None,
         ) & created(filter.created_from or None, filter.created_to or None)
     return await listed(context, tickets.table, request, where)

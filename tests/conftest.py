@@ -8,12 +8,18 @@ from typing import Any
 
 import anyio
 import httpx2
+import hypothesis
 import pytest
 
+from arcbilling import logs
 from arcbilling.app import App
 from arcbilling.engine import Engine
 from arcbilling.settings import Settings, load
 from resolvers import migrations
+
+# How long an example takes says how busy the machine is, not whether it is right.
+hypothesis.settings.register_profile("whatever the machine", deadline=None)
+hypothesis.settings.load_profile("whatever the machine")
 
 PLENTY = {"rate_limit_authenticated": "off", "rate_limit_anonymous": "off"}
 
@@ -126,6 +132,12 @@ class House:
         return int(created["serverCreate"]["id"].removeprefix("srv_"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _logs() -> None:
+    """Lines as a server writes them, rather than tracebacks drawn for a terminal."""
+    logs.configure(load({}, log_format="json"))
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated database without anything in it, to copy."""
@@ -134,13 +146,17 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def _furnish(settings: Settings, template: Path) -> None:
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    if not settings.sqlite_path.exists():
+        shutil.copy(template, settings.sqlite_path)
+
+
 @asynccontextmanager
 async def open_house(folder: Path, template: Path, **changed: str) -> AsyncIterator[House]:
     """A house in a folder: what stands there already stays."""
     settings = load({}, data_dir=str(folder), **{**PLENTY, **changed})
-    folder.mkdir(parents=True, exist_ok=True)
-    if not settings.sqlite_path.exists():
-        shutil.copy(template, settings.sqlite_path)
+    _furnish(settings, template)
     app = App(settings)
     async with app.running():
         house = House(app, settings)
