@@ -1,0 +1,86 @@
+"""A real process that serves: started by the public command, spoken to over HTTP, killed when a test says so."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+
+import arcbilling
+
+ROOT = Path(arcbilling.__file__).parents[1]
+
+
+class Installation:
+    """A data folder, and the commands that work on it."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.database = folder / "arcbilling.sqlite3"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("ARCBILLING_")}
+        mine = {"DATA_DIR": str(folder), "RATE_LIMIT_AUTHENTICATED": "off", "RATE_LIMIT_ANONYMOUS": "off"} | settings
+        self.environment = clean | {f"ARCBILLING_{name}": value for name, value in mine.items()}
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "arcbilling",
+            *arguments,
+            cwd=ROOT,
+            env=self.environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def command(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error of a command."""
+        process = await self.start(*arguments)
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, out.decode(), err.decode()
+
+    async def new_key(self) -> str:
+        code, out, err = await self.command("keys", "create", "test")
+        assert code == 0, err
+        return out.splitlines()[-1]
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[asyncio.subprocess.Process]:
+        """The server, ready; at the end it is told to stop, unless it is gone already."""
+        process = await self.start("serve", "--port", str(self.port))
+        told: list[bytes] = []
+        reading = [asyncio.create_task(_drain(stream, told)) for stream in (process.stdout, process.stderr)]
+        try:
+            await self._until_ready(process, told)
+            yield process
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+            await asyncio.gather(*reading)
+
+    async def _until_ready(self, process: asyncio.subprocess.Process, told: list[bytes]) -> None:
+        async with httpx2.AsyncClient() as http, asyncio.timeout(60):
+            while True:
+                assert process.returncode is None, b"".join(told).decode()
+                try:
+                    if (await http.get(f"{self.url}/readyz")).status_code == 200:
+                        return
+                except httpx2.TransportError:
+                    pass
+                await asyncio.sleep(0.05)
+
+
+async def _drain(stream: asyncio.StreamReader | None, told: list[bytes]) -> None:
+    assert stream is not None
+    while line := await stream.readline():
+        told.append(line)

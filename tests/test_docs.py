@@ -1,0 +1,71 @@
+"""The pages of docs/: those that are generated are what the code says now, and no page leads nowhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from arcbilling import settings
+from docs import generate
+from rest_compat.routes import ROUTES
+from schema.events import CATALOGUE
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+@pytest.mark.parametrize("name", sorted(generate.PAGES))
+def test_a_generated_page_is_what_the_code_says(name: str) -> None:
+    page = (generate.FOLDER / name).read_text(encoding="utf-8")
+    assert page == generate.PAGES[name](), "run: python docs/generate.py"
+
+
+def test_the_settings_page_names_every_setting() -> None:
+    page = generate.settings_page()
+    for name, _, meaning in settings.table():
+        assert f"`{name}`" in page
+        assert meaning.replace("|", "/") in page
+
+
+def test_the_reference_page_names_every_route_and_every_event() -> None:
+    page = generate.reference_page()
+    for route in ROUTES:
+        assert f"`{route.method} {route.path}`" in page
+    for name, event in CATALOGUE.items():
+        assert f"| `{name}` |" in page
+        assert event.trigger in page
+
+
+def test_every_event_is_told_by_some_mutation() -> None:
+    """An event that nothing emits would be a promise that nobody keeps."""
+    events = generate.reference_page().rpartition("## Events")[2]
+    assert not [line for line in events.splitlines() if line.startswith("| `") and line.endswith("|  |")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_names_by_its_path_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:arcbilling|schema|resolvers|models|rest_compat|tests|docs)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_names_only_settings_that_there_are(page: Path) -> None:
+    known = {name for name, _, _ in settings.table()}
+    named = set(re.findall(r"ARCBILLING_[A-Z_]*[A-Z]", page.read_text(encoding="utf-8")))
+    assert named <= known
+
+
+def test_every_decision_has_context_decision_consequences_and_alternatives() -> None:
+    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [int(page.name[:4]) for page in decisions]
+    assert numbers == list(range(1, len(decisions) + 1))
+    for page in decisions:
+        headings = re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert headings == ["Context", "Decision", "Consequences", "Alternatives"], page.name
