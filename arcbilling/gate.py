@@ -106,7 +106,8 @@ class Gate:
         actor = None
         if key is not None and refusal is None:
             actor = actor_of(key)
-            self._start(self._note_use(key, ip))
+            if self._keyring.is_use_to_be_noted(key):
+                self._start(self._note_use(key, ip))
 
         async def charge(cost: int) -> DomainError | None:
             more = await limiter.take(caller, cost)

@@ -161,13 +161,18 @@ class Keyring:
             raise unauthorized()
         return row
 
-    async def note_use(self, row: ApiKeyRow, ip: str | None) -> None:
-        """Keeps when and from where the key was last used, at most once a minute."""
+    def is_use_to_be_noted(self, row: ApiKeyRow) -> bool:
+        """Whether the key's last use was noted a minute ago or longer; the asker then notes it."""
         now = clock.now()
         last = self._noted.get(row.id) or row.last_used_at
-        if last is None or now - last >= NOTE_USE_EVERY:
-            self._noted[row.id] = now
-            await api_keys.note_use(self.database, row.id, now, ip)
+        if last is not None and now - last < NOTE_USE_EVERY:
+            return False
+        self._noted[row.id] = now
+        return True
+
+    async def note_use(self, row: ApiKeyRow, ip: str | None) -> None:
+        """Keeps when and from where the key was last used."""
+        await api_keys.note_use(self.database, row.id, self._noted[row.id], ip)
 
     def forget(self) -> None:
         """Drops what is known, and what is being read: a key was changed."""

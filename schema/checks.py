@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import re
 import types
+import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import cache
@@ -80,6 +81,9 @@ def country_code(value: str) -> str | None:
     return code
 
 
+_JOINERS = "\u200c\u200d"
+"""Zero-width characters that some scripts need; idna checks where they may stand."""
+
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII | re.IGNORECASE)
 
 
@@ -89,6 +93,8 @@ def host_name(value: str) -> str | None:
     if text is None:
         return None
     reason = "must be a host name such as example.com"
+    if any(unicodedata.category(char) == "Cf" and char not in _JOINERS for char in text):
+        raise ValueError(reason)  # invisible: two names that look the same
     try:
         plain = text if text.isascii() else idna.encode(text, uts46=True).decode()
     except idna.IDNAError:

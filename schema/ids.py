@@ -32,7 +32,7 @@ def read(kind: Kind, text: str) -> int:
     prefix, mark, digits = text.rpartition("_")
     if mark and prefix != kind.value:
         if prefix in Kind.__members__.values():
-            raise ValueError(f"must be the id of another type: {text!r} does not start with {kind.value}_")
+            raise ValueError(f"must be an id such as {kind.value}_1234, and {text!r} is of another type")
         raise ValueError(f"must be an id such as {kind.value}_1234 or 1234")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 19) or int(digits) > LARGEST:
         raise ValueError(f"must be an id such as {kind.value}_1234 or 1234")

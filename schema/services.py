@@ -280,9 +280,10 @@ async def service_create(context: Context, input: ServiceCreateInput) -> Service
             "billing_cycle", f"names no price of product {product.id} in {client.currency}: {input.billing_cycle}"
         )
     row = await services.add(session, await _new(context, client, product, price, input))
-    if price.amount and input.invoice is not False:
+    first_charge = price.amount + price.setup_fee
+    if first_charge and input.invoice is not False:
         await issue(context, client, clock.today(), first_lines(row, product, price))
-    if product.auto_setup is AutoSetup.ON_ORDER or (product.auto_setup is AutoSetup.ON_PAYMENT and not price.amount):
+    if product.auto_setup is AutoSetup.ON_ORDER or (product.auto_setup is AutoSetup.ON_PAYMENT and not first_charge):
         after = provision(row, product)
         if after != row:
             row = await _stored(context, row, after, ServiceCreated)

@@ -158,7 +158,7 @@ def test_a_revoked_key_stays_in_the_list(shell: Shell) -> None:
     [
         (["revoke", "77"], "API key 77 does not exist."),
         (["revoke", "key_77"], "API key 77 does not exist."),
-        (["revoke", "inv_1"], "The id field must be the id of another type"),
+        (["revoke", "inv_1"], "The id field must be an id such as key_1234, and 'inv_1' is of another type"),
         (["revoke", "first"], "The id field must be an id such as key_1234 or 1234."),
         (
             ["create", "a", "--scope", "coffee:brew"],

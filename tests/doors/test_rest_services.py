@@ -127,6 +127,16 @@ async def test_a_one_time_service_has_an_invoice_and_no_due_date(house: House) -
     assert (await got(house, f"/services/{service['id']}"))["next_due_date"] is None
 
 
+async def test_a_setup_fee_is_charged_even_where_the_price_is_zero(house: House) -> None:
+    product = await house.a_product(prices=[price("FREE", "0.00", setupFee="4.50")], autoSetup="ON_PAYMENT")
+    service = await house.a_service(product_id=product, billing_cycle="free")
+    assert service["status"] == "pending"
+    paid = await house.made(f"/invoices/{service['invoice_id']}/pay")
+    assert paid["total"] == "4.50"
+    after = (await house.rest("GET", f"/services/{service['id']}")).json()["data"]
+    assert (after["status"], after["next_due_date"]) == ("active", None)
+
+
 @pytest.mark.parametrize("cycle", ["free", "monthly"])
 async def test_a_price_of_zero_makes_no_invoice_and_no_due_date(house: House, cycle: str) -> None:
     product = await house.a_product(prices=[price(cycle.upper(), "0")], autoSetup="ON_PAYMENT")

@@ -173,6 +173,8 @@ def test_a_host_name_is_kept_as_it_was_given(name: str) -> None:
         "user@example.com",
         "exa mple.com",
         "exa_mple.com",
+        "exa\u200bmple.com",
+        "exa\u00admple.com",
         "-example.com",
         "example-.com",
         "example..com",
