@@ -4,14 +4,12 @@ from datetime import datetime
 
 from models.api_keys import ApiKey, ApiKeyRow
 from resolvers.database import Database
-from resolvers.tables import Session, Table, Where, WriteSession, equal
+from resolvers.tables import Session, Table, Where, WriteSession, equal, written
 
 table = Table(ApiKey, ApiKeyRow, personal=("digest", "last_used_ip"))
 
 by_id = table.by_id
 locked = table.locked
-page = table.page
-count = table.count
 add = table.add
 save = table.save
 
@@ -26,16 +24,8 @@ async def revoke_of_client(session: WriteSession, client_id: int, at: datetime) 
         await table.save(session, key, key._replace(revoked_at=at))
 
 
-async def every(session: Session) -> list[ApiKeyRow]:
-    return await table.all(session)
-
-
 async def note_use(database: Database, key_id: int, at: datetime, ip: str | None) -> None:
     """Writes when and from where the key was last used, in a transaction of its own and without a new version."""
-    transaction = await database.begin()
-    try:
-        await transaction.fetch("UPDATE api_keys SET last_used_at = ?, last_used_ip = ? WHERE id = ?", (at, ip, key_id))
-        await transaction.commit()
-    except BaseException:
-        await transaction.rollback()
-        raise
+    async with written(database) as session:
+        sql = "UPDATE api_keys SET last_used_at = ?, last_used_ip = ? WHERE id = ?"
+        await session.connection.fetch(sql, (at, ip, key_id))

@@ -22,10 +22,7 @@ NEVER_NULL = ("first_name", "last_name", "search_key")
 table = Table(Client, ClientRow, owner="id", live="deleted_at IS NULL", personal=PERSONAL)
 
 by_id = table.by_id
-by_ids = table.by_ids
 locked = table.locked
-page = table.page
-count = table.count
 add = table.add
 save = table.save
 

@@ -18,7 +18,7 @@ from arcbilling import clock
 from arcbilling.sealing import Vault
 from models.records import IdempotencyRecord, IdempotencyRow
 from resolvers.database import Database, UniqueViolation
-from resolvers.tables import Session, Table, Where, WriteSession, equal
+from resolvers.tables import Session, Table, Where, WriteSession, equal, written
 
 table = Table(IdempotencyRecord, IdempotencyRow, unaudited=True)
 KEPT_FOR = timedelta(hours=24)
@@ -133,14 +133,8 @@ async def purge(database: Database) -> int:
     if not await table.exists(Session(database, database.reader), expired):
         return 0
     some = Where(f"id IN (SELECT id FROM {table.name} WHERE {expired.sql} LIMIT {PURGED_AT_ONCE})", expired.values)
-    transaction = await database.begin()
-    try:
-        removed = await table.remove(WriteSession(database, transaction), some)
-        await transaction.commit()
-    except BaseException:
-        await transaction.rollback()
-        raise
-    return len(removed)
+    async with written(database) as session:
+        return len(await table.remove(session, some))
 
 
 def _seal(vault: Vault, answer: Answer) -> bytes:

@@ -21,11 +21,7 @@ payments = Table(Payment, PaymentRow, owner="client_id")
 _series = Table(NumberSeries, NumberSeriesRow, unaudited=True)
 
 by_id = table.by_id
-by_ids = table.by_ids
 locked = table.locked
-page = table.page
-pages = table.pages
-count = table.count
 add = table.add
 save = table.save
 

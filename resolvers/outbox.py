@@ -6,13 +6,22 @@ from datetime import datetime
 
 from models.events import Event, EventHead, EventHeadRow, EventRow
 from resolvers.database import Database
-from resolvers.tables import EVERYTHING, Page, PageRequest, Session, Table, Where, WriteSession, equal, one_of
+from resolvers.tables import EVERYTHING, Session, Table, WriteSession, equal, written
 
 table = Table(Event, EventRow, owner="client_id", live="sequence IS NOT NULL", unaudited=True)
 _unseen = Table(Event, EventRow, unaudited=True)
 _head = Table(EventHead, EventHeadRow, unaudited=True)
 
 BATCH = 500
+_NUMBER = f"""
+    UPDATE events SET sequence = numbered.place
+    FROM (
+        SELECT id, row_number() OVER (ORDER BY id) + ? AS place
+        FROM events WHERE sequence IS NULL ORDER BY id LIMIT {BATCH}
+    ) AS numbered
+    WHERE events.id = numbered.id
+    RETURNING events.id
+"""
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -57,11 +66,6 @@ async def by_public_id(session: Session, public_id: str) -> EventRow | None:
     return await table.first(session, equal("public_id", public_id))
 
 
-async def page(session: Session, request: PageRequest, types: list[str] | None) -> Page[EventRow]:
-    where = Where("") if types is None else one_of("event", types)
-    return await table.page(session, request, where)
-
-
 async def sequence_committed(database: Database) -> int:
     """Numbers committed events without a gap, oldest first; tells how many. One transaction for each batch.
 
@@ -69,20 +73,11 @@ async def sequence_committed(database: Database) -> int:
     """
     if not await database.reader.fetch("SELECT 1 FROM events WHERE sequence IS NULL LIMIT 1"):
         return 0
-    transaction = await database.begin()
-    session = WriteSession(database, transaction)
-    try:
+    async with written(database) as session:
         (head,) = await _head.all_locked(session, EVERYTHING)
-        # Another process may have numbered them since they were seen: then nothing is left to change.
-        waiting = await _unseen.all(session, Where("sequence IS NULL"), limit=BATCH)
-        for place, event in enumerate(waiting, head.last_sequence + 1):
-            await _unseen.save(session, event, event._replace(sequence=place))
-        await _head.save(session, head, head._replace(last_sequence=head.last_sequence + len(waiting)))
-        await transaction.commit()
-    except BaseException:
-        await transaction.rollback()
-        raise
-    return len(waiting)
+        numbered = await session.connection.fetch(_NUMBER, (head.last_sequence,))
+        await _head.save(session, head, head._replace(last_sequence=head.last_sequence + len(numbered)))
+    return len(numbered)
 
 
 async def rewrite_for_erasure(session: WriteSession, client_id: int, blank: dict[str, str]) -> None:

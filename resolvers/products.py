@@ -8,10 +8,7 @@ table = Table(Product, ProductRow)
 prices = Table(Price, PriceRow)
 
 by_id = table.by_id
-by_ids = table.by_ids
 locked = table.locked
-page = table.page
-count = table.count
 add = table.add
 save = table.save
 

@@ -7,10 +7,7 @@ table = Table(Server, ServerRow)
 groups = Table(ServerGroup, ServerGroupRow)
 
 by_id = table.by_id
-by_ids = table.by_ids
 locked = table.locked
-page = table.page
-count = table.count
 add = table.add
 save = table.save
 

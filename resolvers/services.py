@@ -6,11 +6,7 @@ from resolvers.tables import Session, Table, WriteSession, equal, one_of
 table = Table(Service, ServiceRow, owner="client_id", personal=("domain", "username", "suspension_note"))
 
 by_id = table.by_id
-by_ids = table.by_ids
 locked = table.locked
-page = table.page
-pages = table.pages
-count = table.count
 add = table.add
 save = table.save
 

@@ -4,7 +4,8 @@ Every read is narrowed to the owner of the session: a key that is bound to a cli
 whatever is asked, because no statement is built without that condition.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import Any, Generic, NamedTuple, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -74,6 +75,18 @@ class WriteSession(Session):
     @property
     def transaction(self) -> Transaction:
         return cast(Transaction, self.connection)
+
+
+@asynccontextmanager
+async def written(database: Database) -> AsyncIterator[WriteSession]:
+    """A transaction for what is no command: committed at the end of the block, rolled back if it fails."""
+    transaction = await database.begin()
+    try:
+        yield WriteSession(database, transaction)
+        await transaction.commit()
+    except BaseException:
+        await transaction.rollback()
+        raise
 
 
 class Sort(NamedTuple):

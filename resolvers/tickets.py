@@ -8,11 +8,7 @@ messages = Table(TicketMessage, TicketMessageRow, owner="client_id", personal=("
 departments = Table(Department, DepartmentRow)
 
 by_id = table.by_id
-by_ids = table.by_ids
 locked = table.locked
-page = table.page
-pages = table.pages
-count = table.count
 add = table.add
 save = table.save
 
