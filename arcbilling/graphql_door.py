@@ -94,10 +94,9 @@ class GraphQLDoor:
         if (more := cost // COST_OF_ONE) and (limited := await call.charge(more)) is not None:
             raise limited
         asked = None
-        if operation.is_mutation:
+        if operation.is_mutation and (key := headers.get("idempotency-key")) is not None:
             normal = graphql.print_ast(operation.document)
-            parts = (b"graphql", normal.encode(), (name or "").encode(), canonical(variables))
-            asked = call.idempotency(headers.get("idempotency-key"), *parts)
+            asked = call.idempotency(key, b"graphql", normal.encode(), (name or "").encode(), canonical(variables))
         context = call.engine.context(actor, call.request_id)
 
         def render(result: Result) -> Answer:
