@@ -14,13 +14,13 @@ from models.api_keys import ApiKeyRow
 from models.clients import ClientRow
 from resolvers import api_keys, clients
 from resolvers.database import Database
-from resolvers.filters import created, matching
-from resolvers.tables import Session
+from resolvers.filters import matching
+from resolvers.tables import Session, Where
 from schema import keys
 from schema.actors import Actor, ActorKind, Scope, includes, read_scopes
 from schema.checks import Reference, moment
 from schema.clients import Client
-from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Slice, listed, page_request
+from schema.connections import lists
 from schema.context import Context
 from schema.errors import forbidden, invalid, not_found, unauthorized
 from schema.fields import command, derived, id_argument, id_member, identifier, member, plain, query, relation, wanted
@@ -204,22 +204,10 @@ async def api_key(context: Context, id: ApiKeyId) -> ApiKeyRow:
     return await api_keys.by_id(context.session, id) or _missing(id)
 
 
-@query(Connection[ApiKey], requires=Scope.KEYS_READ)
-async def api_keys_(
-    context: Context,
-    first: First = DEFAULT_PAGE,
-    after: After = None,
-    last: Last = None,
-    before: Before = None,
-    filter: ApiKeyFilter | None = None,
-    sort: ApiKeySort | None = None,
-) -> Slice:
+@lists(ApiKey, api_keys.table, requires=Scope.KEYS_READ, sort=ApiKeySort)
+def api_keys_(filter: ApiKeyFilter) -> Where:
     """The API keys, revoked ones too."""
-    where = matching()
-    if filter:
-        where = matching(client_id=wanted(filter.client_id))
-        where &= created(filter.created_from or None, filter.created_to or None)
-    return await listed(context, api_keys.table, page_request(sort, first, after, last, before), where)
+    return matching(client_id=wanted(filter.client_id))
 
 
 # Commands

@@ -13,23 +13,12 @@ from arcbilling import clock
 from models.clients import ClientRow
 from models.enums import ClientStatus, InvoiceStatus, ServiceStatus
 from resolvers import api_keys, clients, invoices, services, tickets
-from resolvers.filters import created, matching
+from resolvers.filters import matching
+from resolvers.tables import Where
 from schema import erasure
 from schema.actors import Scope
 from schema.checks import NEVER_NULL, Reference, Text, country_code, email_address
-from schema.connections import (
-    DEFAULT_PAGE,
-    After,
-    Before,
-    Connection,
-    First,
-    Last,
-    Offset,
-    Slice,
-    below,
-    listed,
-    page_request,
-)
+from schema.connections import DEFAULT_PAGE, After, Connection, First, Last, Slice, below, lists, page_request
 from schema.context import Context
 from schema.errors import invalid, invalid_fields, not_found, refused, sentence
 from schema.events import ClientCreated, ClientDeleted, ClientUpdated, emit
@@ -44,6 +33,7 @@ from schema.fields import (
     plain,
     query,
     relation,
+    wanted,
 )
 from schema.ids import Kind
 from schema.moments import Since, Until
@@ -241,27 +231,15 @@ async def client(context: Context, id: ClientId) -> ClientRow:
     return await clients.by_id(context.session, id) or _missing(id)
 
 
-@query(Connection[Client], requires=Scope.CLIENTS_READ)
-async def clients_(
-    context: Context,
-    first: First = DEFAULT_PAGE,
-    after: After = None,
-    last: Last = None,
-    before: Before = None,
-    offset: Offset = 0,
-    filter: ClientFilter | None = None,
-    sort: ClientSort | None = None,
-) -> Slice:
+@lists(Client, clients.table, requires=Scope.CLIENTS_READ, sort=ClientSort)
+def clients_(filter: ClientFilter) -> Where:
     """The clients."""
-    request = page_request(sort, first, after, last, before, offset)
-    where = matching()
-    if filter:
-        where = matching(status=filter.status or None) & created(filter.created_from or None, filter.created_to or None)
-        if filter.email:
-            where &= matching(email_key=email_key(filter.email))
-        if filter.q:
-            where &= clients.search(filter.q)
-    return await listed(context, clients.table, request, where)
+    where = matching(status=wanted(filter.status))
+    if filter.email:
+        where &= matching(email_key=email_key(filter.email))
+    if filter.q:
+        where &= clients.search(filter.q)
+    return where
 
 
 # Commands

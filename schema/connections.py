@@ -6,18 +6,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import Enum
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, get_type_hints
 
 import orjson
 import strawberry
 
-from resolvers.tables import Cursor, Page, PageRequest, Session, Sort, Table, Where
+from resolvers.filters import created
+from resolvers.tables import BY_ID, EVERYTHING, Cursor, Page, PageRequest, Session, Sort, Table, Where
 from schema import limits
+from schema.actors import Scope
 from schema.checks import Between, Text
 from schema.context import Context
 from schema.errors import invalid
+from schema.fields import query, wanted
 
 T = TypeVar("T")
+F = TypeVar("F")
 
 DEFAULT_PAGE = limits.DEFAULT_PAGE
 LARGEST_PAGE = limits.MAX_PAGE
@@ -164,13 +168,39 @@ def _written(sort: Sort) -> str:
     return f"{sort.column} desc" if sort.descending else sort.column
 
 
-async def listed(context: Context, table: Table[Any], request: PageRequest, where: Where) -> Slice:
-    """A page of a whole table."""
+def lists(
+    of: Any, table: Table[Any], *, requires: Scope, sort: type[Enum], unsorted: Sort = BY_ID
+) -> Callable[[Callable[[F], Where]], Callable[[F], Where]]:
+    """Declares the list of a type's objects. What is decorated tells which rows a filter means."""
 
-    async def count() -> int:
-        return int(await table.count(context.session, where))
+    def declare(fitting: Callable[[F], Where]) -> Callable[[F], Where]:
+        async def listing(
+            context: Context,
+            first: First = DEFAULT_PAGE,
+            after: After = None,
+            last: Last = None,
+            before: Before = None,
+            offset: Offset = 0,
+            filter: Any = None,
+            sort: Any = None,
+        ) -> Slice:
+            request = page_request(sort or unsorted, first, after, last, before, offset)
+            where = EVERYTHING
+            if filter is not None:
+                where = fitting(filter) & created(wanted(filter.created_from), wanted(filter.created_to))
 
-    return connection(await table.page(context.session, request, where), request, count)
+            async def count() -> int:
+                return await table.count(context.session, where)
+
+            return connection(await table.page(context.session, request, where), request, count)
+
+        listing.__annotations__["filter"] = get_type_hints(fitting)["filter"] | None
+        listing.__annotations__["sort"] = sort | None
+        listing.__name__, listing.__module__, listing.__doc__ = fitting.__name__, fitting.__module__, fitting.__doc__
+        query(Connection[of], requires=requires)(listing)
+        return fitting
+
+    return declare
 
 
 async def below(context: Context, table: Table[Any], parent: str, id: int, request: PageRequest, where: Where) -> Slice:

@@ -8,11 +8,11 @@ import strawberry
 
 from arcbilling import clock
 from models.tickets import DepartmentRow
-from resolvers.filters import created, matching
+from resolvers.tables import EVERYTHING, Where
 from resolvers.tickets import departments
 from schema.actors import Scope
 from schema.checks import NEVER_NULL
-from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Offset, Slice, listed, page_request
+from schema.connections import lists
 from schema.context import Context
 from schema.errors import not_found
 from schema.fields import command, id_argument, identifier, member, members_given, plain, query
@@ -61,21 +61,10 @@ async def department(context: Context, id: DepartmentId) -> DepartmentRow:
     return await departments.by_id(context.session, id) or _missing(id)
 
 
-@query(Connection[Department], requires=Scope.DEPARTMENTS_READ)
-async def departments_(
-    context: Context,
-    first: First = DEFAULT_PAGE,
-    after: After = None,
-    last: Last = None,
-    before: Before = None,
-    offset: Offset = 0,
-    filter: DepartmentFilter | None = None,
-    sort: DepartmentSort | None = None,
-) -> Slice:
+@lists(Department, departments, requires=Scope.DEPARTMENTS_READ, sort=DepartmentSort)
+def departments_(filter: DepartmentFilter) -> Where:
     """The departments."""
-    request = page_request(sort, first, after, last, before, offset)
-    where = created(filter.created_from or None, filter.created_to or None) if filter else matching()
-    return await listed(context, departments, request, where)
+    return EVERYTHING
 
 
 @command(Department, requires=Scope.DEPARTMENTS_WRITE)

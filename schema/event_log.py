@@ -8,12 +8,11 @@ import strawberry
 
 from models.events import EventRow
 from resolvers import outbox
-from resolvers.filters import created, matching
-from resolvers.tables import one_of
+from resolvers.tables import EVERYTHING, Sort, Where, one_of
 from schema import ids
 from schema.actors import Scope
 from schema.checks import Text
-from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Slice, listed, page_request
+from schema.connections import lists
 from schema.context import Context
 from schema.errors import invalid, not_found
 from schema.events import CATALOGUE
@@ -63,27 +62,13 @@ async def event(
     return await outbox.by_public_id(context.session, id) or _missing(id)
 
 
-@query(Connection[Event], requires=Scope.EVENTS_READ)
-async def events(
-    context: Context,
-    first: First = DEFAULT_PAGE,
-    after: After = None,
-    last: Last = None,
-    before: Before = None,
-    filter: EventFilter | None = None,
-    sort: EventSort | None = None,
-) -> Slice:
+@lists(Event, outbox.table, requires=Scope.EVENTS_READ, sort=EventSort, unsorted=Sort("sequence"))
+def events(filter: EventFilter) -> Where:
     """The events, in the order of commits."""
-    request = page_request(sort or EventSort.SEQUENCE, first, after, last, before)
-    where = matching()
-    if filter:
-        for name in filter.types or ():
-            if name not in CATALOGUE:
-                raise invalid("types", f"must be names of the event catalogue, and {name!r} is none")
-        where = created(filter.created_from or None, filter.created_to or None)
-        if filter.types:
-            where &= one_of("event", filter.types)
-    return await listed(context, outbox.table, request, where)
+    for name in filter.types or ():
+        if name not in CATALOGUE:
+            raise invalid("types", f"must be names of the event catalogue, and {name!r} is none")
+    return one_of("event", filter.types) if filter.types else EVERYTHING
 
 
 def _missing(id: str) -> Any:

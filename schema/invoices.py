@@ -12,12 +12,13 @@ from models.clients import ClientRow
 from models.enums import InvoiceStatus, ItemKind
 from models.invoices import InvoiceItemRow, InvoiceRow, PaymentRow
 from resolvers import clients, invoices
-from resolvers.filters import created, matching
+from resolvers.filters import matching
+from resolvers.tables import Where
 from schema import money
 from schema.actors import Scope
 from schema.checks import Reference, Text
 from schema.clients import Client
-from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Offset, Slice, listed, page_request
+from schema.connections import lists
 from schema.context import Context
 from schema.errors import invalid, invalid_transition, not_found, refused
 from schema.events import InvoiceCancelled, InvoiceCreated, InvoicePaid, emit
@@ -209,28 +210,15 @@ async def invoice(context: Context, id: InvoiceId) -> InvoiceRow:
     return await invoices.by_id(context.session, id) or _missing(id)
 
 
-@query(Connection[Invoice], requires=Scope.INVOICES_READ)
-async def invoices_(
-    context: Context,
-    first: First = DEFAULT_PAGE,
-    after: After = None,
-    last: Last = None,
-    before: Before = None,
-    offset: Offset = 0,
-    filter: InvoiceFilter | None = None,
-    sort: InvoiceSort | None = None,
-) -> Slice:
+@lists(Invoice, invoices.table, requires=Scope.INVOICES_READ, sort=InvoiceSort)
+def invoices_(filter: InvoiceFilter) -> Where:
     """The invoices."""
-    request = page_request(sort, first, after, last, before, offset)
-    where = matching()
-    if filter:
-        where = matching(client_id=wanted(filter.client_id))
-        where &= created(filter.created_from or None, filter.created_to or None)
-        if filter.status is InvoiceStatusFilter.OVERDUE:
-            where &= invoices.overdue(clock.today())
-        elif filter.status:
-            where &= matching(status=InvoiceStatus(filter.status))
-    return await listed(context, invoices.table, request, where)
+    where = matching(client_id=wanted(filter.client_id))
+    if filter.status is InvoiceStatusFilter.OVERDUE:
+        where &= invoices.overdue(clock.today())
+    elif filter.status:
+        where &= matching(status=InvoiceStatus(filter.status))
+    return where
 
 
 # Commands

@@ -12,11 +12,12 @@ from models.enums import AutoSetup, BillingCycle, ProductStatus, ProductType, Se
 from models.products import PriceRow, ProductRow
 from models.servers import ServerGroupRow
 from resolvers import products, servers
-from resolvers.filters import created, matching
+from resolvers.filters import matching
+from resolvers.tables import Where
 from schema import money
 from schema.actors import Scope
 from schema.checks import NEVER_NULL, Reference, Text
-from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Offset, Slice, listed, page_request
+from schema.connections import lists
 from schema.context import Context
 from schema.errors import invalid, not_found
 from schema.fields import (
@@ -31,6 +32,7 @@ from schema.fields import (
     plain,
     query,
     relation,
+    wanted,
 )
 from schema.ids import Kind
 from schema.moments import Since, Until
@@ -173,23 +175,10 @@ async def product(context: Context, id: ProductId) -> ProductRow:
     return await products.by_id(context.session, id) or _missing(id)
 
 
-@query(Connection[Product], requires=Scope.PRODUCTS_READ)
-async def products_(
-    context: Context,
-    first: First = DEFAULT_PAGE,
-    after: After = None,
-    last: Last = None,
-    before: Before = None,
-    offset: Offset = 0,
-    filter: ProductFilter | None = None,
-    sort: ProductSort | None = None,
-) -> Slice:
+@lists(Product, products.table, requires=Scope.PRODUCTS_READ, sort=ProductSort)
+def products_(filter: ProductFilter) -> Where:
     """The products."""
-    request = page_request(sort, first, after, last, before, offset)
-    where = matching()
-    if filter:
-        where = matching(status=filter.status or None) & created(filter.created_from or None, filter.created_to or None)
-    return await listed(context, products.table, request, where)
+    return matching(status=wanted(filter.status))
 
 
 # Commands

@@ -10,22 +10,11 @@ from arcbilling import clock
 from models.enums import ServerFill, ServerModule, ServerStatus
 from models.servers import ServerGroupRow, ServerRow
 from resolvers import servers
-from resolvers.filters import created, matching
+from resolvers.filters import matching
+from resolvers.tables import EVERYTHING, Where
 from schema.actors import Scope
 from schema.checks import NEVER_NULL, Between, Reference, host_name
-from schema.connections import (
-    DEFAULT_PAGE,
-    After,
-    Before,
-    Connection,
-    First,
-    Last,
-    Offset,
-    Slice,
-    below,
-    listed,
-    page_request,
-)
+from schema.connections import DEFAULT_PAGE, After, Connection, First, Slice, below, lists, page_request
 from schema.context import Context
 from schema.errors import invalid, not_found
 from schema.fields import (
@@ -39,6 +28,7 @@ from schema.fields import (
     plain,
     query,
     relation,
+    wanted,
 )
 from schema.ids import Kind
 from schema.moments import Since, Until
@@ -112,6 +102,12 @@ class ServerFilter:
     created_to: Until = member("Created then or earlier: a time, or a date, that day included.", optional=True)
 
 
+@strawberry.input(description="Which server groups.")
+class ServerGroupFilter:
+    created_from: Since = member("Created then or later: a time, or a date.", optional=True)
+    created_to: Until = member("Created then or earlier: a time, or a date, that day included.", optional=True)
+
+
 @strawberry.input(description="A new server.")
 class ServerCreateInput:
     name: str = member("Name.")
@@ -171,23 +167,10 @@ async def server(context: Context, id: ServerId) -> ServerRow:
     return await servers.by_id(context.session, id) or _missing("Server", id)
 
 
-@query(Connection[Server], requires=Scope.SERVERS_READ)
-async def servers_(
-    context: Context,
-    first: First = DEFAULT_PAGE,
-    after: After = None,
-    last: Last = None,
-    before: Before = None,
-    offset: Offset = 0,
-    filter: ServerFilter | None = None,
-    sort: ServerSort | None = None,
-) -> Slice:
+@lists(Server, servers.table, requires=Scope.SERVERS_READ, sort=ServerSort)
+def servers_(filter: ServerFilter) -> Where:
     """The servers."""
-    request = page_request(sort, first, after, last, before, offset)
-    where = matching()
-    if filter:
-        where = matching(status=filter.status or None) & created(filter.created_from or None, filter.created_to or None)
-    return await listed(context, servers.table, request, where)
+    return matching(status=wanted(filter.status))
 
 
 @query(ServerGroup | None, requires=Scope.SERVERS_READ)
@@ -196,17 +179,10 @@ async def server_group(context: Context, id: GroupId) -> ServerGroupRow:
     return await servers.groups.by_id(context.session, id) or _missing("Server group", id)
 
 
-@query(Connection[ServerGroup], requires=Scope.SERVERS_READ)
-async def server_groups(
-    context: Context,
-    first: First = DEFAULT_PAGE,
-    after: After = None,
-    last: Last = None,
-    before: Before = None,
-    sort: ServerGroupSort | None = None,
-) -> Slice:
+@lists(ServerGroup, servers.groups, requires=Scope.SERVERS_READ, sort=ServerGroupSort)
+def server_groups(filter: ServerGroupFilter) -> Where:
     """The server groups."""
-    return await listed(context, servers.groups, page_request(sort, first, after, last, before), matching())
+    return EVERYTHING
 
 
 # Commands

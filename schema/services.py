@@ -22,11 +22,12 @@ from models.products import PriceRow, ProductRow
 from models.servers import ServerRow
 from models.services import ServiceRow
 from resolvers import clients, invoices, products, servers, services
-from resolvers.filters import created, matching
+from resolvers.filters import matching
+from resolvers.tables import Where
 from schema.actors import Policy, Scope
 from schema.checks import Reference, Text, host_name
 from schema.clients import Client
-from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Offset, Slice, listed, page_request
+from schema.connections import lists
 from schema.context import Context
 from schema.errors import invalid, invalid_transition, not_found
 from schema.events import (
@@ -235,25 +236,12 @@ async def service(context: Context, id: ServiceId) -> ServiceRow:
     return await services.by_id(context.session, id) or _missing(id)
 
 
-@query(Connection[Service], requires=Scope.SERVICES_READ)
-async def services_(
-    context: Context,
-    first: First = DEFAULT_PAGE,
-    after: After = None,
-    last: Last = None,
-    before: Before = None,
-    offset: Offset = 0,
-    filter: ServiceFilter | None = None,
-    sort: ServiceSort | None = None,
-) -> Slice:
+@lists(Service, services.table, requires=Scope.SERVICES_READ, sort=ServiceSort)
+def services_(filter: ServiceFilter) -> Where:
     """The services."""
-    request = page_request(sort, first, after, last, before, offset)
-    where = matching()
-    if filter:
-        where = matching(
-            status=filter.status or None, client_id=wanted(filter.client_id), product_id=wanted(filter.product_id)
-        ) & created(filter.created_from or None, filter.created_to or None)
-    return await listed(context, services.table, request, where)
+    return matching(
+        status=wanted(filter.status), client_id=wanted(filter.client_id), product_id=wanted(filter.product_id)
+    )
 
 
 # Commands

@@ -11,11 +11,12 @@ from models.clients import ClientRow
 from models.enums import Author, TicketPriority, TicketStatus
 from models.tickets import DepartmentRow, TicketMessageRow, TicketRow
 from resolvers import clients, tickets
-from resolvers.filters import created, matching
+from resolvers.filters import matching
+from resolvers.tables import Where
 from schema.actors import Scope
 from schema.checks import NEVER_NULL, Reference, Text
 from schema.clients import Client
-from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Offset, Slice, listed, page_request
+from schema.connections import lists
 from schema.context import Context
 from schema.departments import Department
 from schema.errors import invalid, not_found
@@ -166,28 +167,15 @@ async def ticket(context: Context, id: TicketId) -> TicketRow:
     return await tickets.by_id(context.session, id) or _missing(id)
 
 
-@query(Connection[Ticket], requires=Scope.TICKETS_READ)
-async def tickets_(
-    context: Context,
-    first: First = DEFAULT_PAGE,
-    after: After = None,
-    last: Last = None,
-    before: Before = None,
-    offset: Offset = 0,
-    filter: TicketFilter | None = None,
-    sort: TicketSort | None = None,
-) -> Slice:
+@lists(Ticket, tickets.table, requires=Scope.TICKETS_READ, sort=TicketSort)
+def tickets_(filter: TicketFilter) -> Where:
     """The tickets."""
-    request = page_request(sort, first, after, last, before, offset)
-    where = matching()
-    if filter:
-        where = matching(
-            status=filter.status or None,
-            client_id=wanted(filter.client_id),
-            department_id=wanted(filter.department_id),
-            priority=filter.priority or None,
-        ) & created(filter.created_from or None, filter.created_to or None)
-    return await listed(context, tickets.table, request, where)
+    return matching(
+        status=wanted(filter.status),
+        client_id=wanted(filter.client_id),
+        department_id=wanted(filter.department_id),
+        priority=wanted(filter.priority),
+    )
 
 
 # Commands
