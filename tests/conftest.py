@@ -1,5 +1,6 @@
 """What tests stand on: a house with both doors, on a database of its own."""
 
+import logging
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -136,6 +137,7 @@ class House:
 def _logs() -> None:
     """Lines as a server writes them, rather than tracebacks drawn for a terminal."""
     logs.configure(load({}, log_format="json"))
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session")
