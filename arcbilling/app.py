@@ -12,12 +12,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from arcbilling import __version__, reference_page
-from arcbilling.engine import Engine, opened
+from arcbilling.engine import SECONDS_TO_FINISH, Engine, opened
 from arcbilling.gate import Gate, door_of
 from arcbilling.graphql_door import GraphQLDoor
 from arcbilling.sequencer import Sequencer
 from arcbilling.settings import Settings
-from resolvers import integrity
+from resolvers import integrity, unit_of_work
 from rest_compat.app import RestApp
 
 log = structlog.get_logger("arcbilling")
@@ -30,7 +30,10 @@ class App:
         self._settings = settings
         self._gate: Gate | None = None
         self.engine: Engine | None = None
+        # A trailing slash is the same route, never a redirect.
         self._pages = Starlette(routes=[*self._routes(), *reference_page.routes()], lifespan=lambda _: self.running())
+
+        self._pages.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or self._gate is None:
@@ -61,11 +64,13 @@ class App:
             finally:
                 await self._gate.finish()
                 self._gate = None
+                await unit_of_work.finish_all(SECONDS_TO_FINISH)
                 sequencer.stop()
                 await numbering
 
     def _routes(self) -> list[Route]:
-        return [Route("/", _home), Route("/livez", _alive), Route("/readyz", self._ready)]
+        probes = {"/livez": _alive, "/readyz": self._ready}
+        return [Route("/", _home), *(Route(path + slash, to) for path, to in probes.items() for slash in ("", "/"))]
 
     async def _ready(self, _: Request) -> Response:
         """Whether the database answers."""

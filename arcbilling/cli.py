@@ -199,7 +199,10 @@ def _migrate(settings: Settings) -> None:
     if settings.auto_migrate:
         for name in _apply_migrations(settings):
             _say(f"Applied migration {name}.")
-    elif lacking := migrations.pending(settings.sqlite_path):
+        return
+    with _explained(settings):
+        lacking = migrations.pending(settings.sqlite_path)
+    if lacking:
         _refuse(
             f"The database {settings.sqlite_path} lacks {len(lacking)} migration(s), the first is {lacking[0]}: "
             f"run {_command_name()} migrate."

@@ -52,7 +52,7 @@ class Engine:
     def idempotency(self, actor: Actor, key: str, fingerprint: str) -> IdempotencyRequest:
         return IdempotencyRequest(actor.name, key, fingerprint, self.vault)
 
-    async def run(self, text: str, variables: dict[str, Any], actor: Actor = SYSTEM) -> dict[str, Any]:
+    async def run(self, text: str, variables: dict[str, Any]) -> dict[str, Any]:
         """Runs a document as the system itself; raises the DomainError that it was refused with."""
         operation, _ = self._documents.operation(text, None, variables)
         results: list[Result] = []
@@ -61,7 +61,7 @@ class Engine:
             results.append(result)
             return Answer(200, b"")
 
-        await execute(self.schema, operation, variables, self.context(actor, "command-line"), render)
+        await execute(self.schema, operation, variables, self.context(SYSTEM, "command-line"), render)
         (result,) = results
         if result.failed:
             raise error_of(result.errors[0], "command-line")

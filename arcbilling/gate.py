@@ -8,6 +8,7 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Coroutine
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -84,6 +85,7 @@ class Gate:
         ip = client_ip(scope, headers, self._settings)
         key: ApiKeyRow | None = None
         refusal: DomainError | None = None
+        ours = False
         try:
             key = await self._keyring.authenticate(bearer(headers))
         except DomainError as error:
@@ -91,8 +93,10 @@ class Gate:
         except Exception as error:
             log.error("the key could not be looked up", exc_info=error, request_id=request_id)
             refusal = unavailable() if isinstance(error, DatabaseUnavailable) else internal()
+            ours = True
         limiter, caller = (self._keys, f"key:{key.id}") if key is not None else (self._addresses, _network(ip))
-        verdict = await limiter.take(caller)
+        # The key may be a valid one, which never pays the address's budget.
+        verdict = await (limiter.peek(caller) if ours else limiter.take(caller))
         if verdict is not None:
             added += verdict.headers
         if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEADERS:
@@ -106,8 +110,8 @@ class Gate:
         actor = None
         if key is not None and refusal is None:
             actor = actor_of(key)
-            if self._keyring.is_use_to_be_noted(key):
-                self._start(self._note_use(key, ip))
+            if (moment := self._keyring.claim_note(key)) is not None:
+                self._start(self._note_use(key, moment, ip))
 
         async def charge(cost: int) -> DomainError | None:
             more = await limiter.take(caller, cost)
@@ -134,9 +138,9 @@ class Gate:
             (b"vary", b"Origin"),
         ]
 
-    async def _note_use(self, key: ApiKeyRow, ip: str | None) -> None:
+    async def _note_use(self, key: ApiKeyRow, moment: datetime, ip: str | None) -> None:
         try:
-            await self._keyring.note_use(key, ip)
+            await self._keyring.note_use(key, moment, ip)
         except Exception as error:
             log.warning("the use of a key could not be noted", key_id=key.id, error=str(error))
 

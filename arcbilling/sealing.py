@@ -53,7 +53,7 @@ def _derive(secret: str, purpose: str) -> bytes:
 def read_or_create_secret(path: Path) -> str:
     """The secret in the file, made on first use with mode 0600; safe when several processes start at once."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".secret-")
         with os.fdopen(handle, "w") as file:
             file.write(secrets.token_urlsafe(48) + "\n")

@@ -36,7 +36,7 @@ class Sequencer:
         self._woken.set()
 
     async def run(self) -> None:
-        while not self._stopping:
+        while True:
             self._woken.clear()
             try:
                 while await outbox.sequence_committed(self._database):
@@ -45,6 +45,8 @@ class Sequencer:
             except Exception as error:
                 log.error("sequencer failed; trying again", exc_info=error)
                 await asyncio.sleep(RETRY_SECONDS)
+            if self._stopping:
+                return  # what was committed before it was told to is numbered
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._woken.wait()

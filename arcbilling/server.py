@@ -40,6 +40,7 @@ def serve(settings: Settings, command: str) -> None:
             lifespan="on",
             loop="uvloop",
             http="httptools",
+            ws="none",
             timeout_graceful_shutdown=SECONDS_TO_DRAIN,
         )
         server = uvicorn.Server(config)

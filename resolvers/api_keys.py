@@ -4,7 +4,7 @@ from datetime import datetime
 
 from models.api_keys import ApiKey, ApiKeyRow
 from resolvers.database import Database
-from resolvers.tables import Session, Table, Where, WriteSession, equal, written
+from resolvers.tables import Session, Table, WriteSession, equal, written
 
 table = Table(ApiKey, ApiKeyRow, personal=("digest", "last_used_ip"))
 
@@ -19,9 +19,9 @@ async def by_digest(session: Session, digest: str) -> ApiKeyRow | None:
 
 
 async def revoke_of_client(session: WriteSession, client_id: int, at: datetime) -> None:
-    """Revokes the keys that are bound to a client."""
-    for key in await table.all_locked(session, equal("client_id", client_id) & Where("revoked_at IS NULL")):
-        await table.save(session, key, key._replace(revoked_at=at))
+    """Revokes the keys that are bound to a client, and forgets from where they were used."""
+    for key in await table.all_locked(session, equal("client_id", client_id)):
+        await table.save(session, key, key._replace(revoked_at=key.revoked_at or at, last_used_ip=None))
 
 
 async def note_use(database: Database, key_id: int, at: datetime, ip: str | None) -> None:

@@ -1,7 +1,7 @@
 """Queries of clients."""
 
 from models.clients import Client, ClientRow
-from resolvers.tables import Session, Table, Where, WriteSession, equal
+from resolvers.tables import Table, Where, WriteSession, equal
 
 PERSONAL = (
     "first_name",
@@ -35,7 +35,3 @@ def search(text: str) -> Where:
 
 async def email_taken(session: WriteSession, email_key: str, except_id: int = 0) -> bool:
     return await table.exists(session, equal("email_key", email_key) & Where("id <> ?", (except_id,)))
-
-
-async def exists(session: Session, id: int) -> bool:
-    return await table.exists(session, equal("id", id))

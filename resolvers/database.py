@@ -7,6 +7,7 @@ lock; reads go through a second, read-only connection, which sees the last commi
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, date, datetime
 from enum import Enum, StrEnum
 from pathlib import Path
@@ -86,17 +87,32 @@ class SqliteDatabase:
         self.on_statement: Callable[[str], None] | None = None
         self._writing = asyncio.Lock()
         self._writer: aiosqlite.Connection | None = None
+        self._closing = AsyncExitStack()
         self.reader: Connection = _SqliteConnection(self, None)
 
     async def connect(self) -> None:
-        self._writer = await _open(self.path, read_only=False)
-        self.reader = _SqliteConnection(self, await _open(self.path, read_only=True))
+        try:
+            self._writer = await self._open(read_only=False)
+            self.reader = _SqliteConnection(self, await self._open(read_only=True))
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
-        for connection in (self._writer, getattr(self.reader, "raw", None)):
-            if connection is not None:
-                await connection.close()
         self._writer = None
+        self.reader = _SqliteConnection(self, None)
+        await self._closing.aclose()
+
+    async def _open(self, *, read_only: bool) -> aiosqlite.Connection:
+        connection = await aiosqlite.connect(self.path, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
+        # Its thread ends with it alone, and would keep the process from ending.
+        self._closing.push_async_callback(connection.close)
+        pragmas = ["journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}"]
+        if read_only:
+            pragmas.append("query_only=ON")
+        for pragma in pragmas:
+            await connection.execute_fetchall(f"PRAGMA {pragma}")
+        return connection
 
     async def begin(self) -> Transaction:
         if self._writer is None:
@@ -187,13 +203,3 @@ class _SqliteTransaction(_SqliteConnection):
         if self.raw is not None:
             self.raw = None
             self._release()
-
-
-async def _open(path: Path, *, read_only: bool) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
-    pragmas = ["journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}"]
-    if read_only:
-        pragmas.append("query_only=ON")
-    for pragma in pragmas:
-        await connection.execute_fetchall(f"PRAGMA {pragma}")
-    return connection

@@ -123,8 +123,7 @@ async def store(session: WriteSession, asked: IdempotencyRequest, answer: Answer
 
 async def erase(session: WriteSession, client_id: int) -> None:
     """Forgets the stored answers that tell of a client."""
-    for record in await table.all(session, equal("client_id", client_id)):
-        await table.save(session, record, record._replace(answer=None))
+    await table.blank(session, equal("client_id", client_id), answer=None)
 
 
 async def purge(database: Database) -> int:

@@ -5,9 +5,10 @@ SQLite is migrated with foreign keys off, from a backup that is made first, and 
 """
 
 import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,9 @@ def known() -> list[str]:
 
 async def migrate(path: Path, target: str = "__latest__") -> list[str]:
     """Applies what is pending, one process at a time; tells which migrations were applied."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(path):
+        _private(path)
         names = pending(path)
         if not names and target == "__latest__":
             return []
@@ -88,11 +90,18 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
+def _private(path: Path) -> None:
+    """Makes the file, if it is not there, for its owner alone; SQLite gives what it writes beside it the same mode."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+
+
 def _back_up(path: Path) -> Path | None:
     """Copies a database that has anything in it, by SQLite's own means."""
     if not path.exists() or path.stat().st_size == 0:
         return None
     backup = path.with_name(f"{path.name}.backup-{clock.now():%Y%m%d-%H%M%S}")
+    _private(backup)
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(backup)) as copy:
         source.backup(copy)
     return backup

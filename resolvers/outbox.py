@@ -1,6 +1,7 @@
 """The outbox: events are rows of the transaction that made them true, and are numbered once it has committed."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,11 +14,12 @@ _unseen = Table(Event, EventRow, unaudited=True)
 _head = Table(EventHead, EventHeadRow, unaudited=True)
 
 BATCH = 500
-_NUMBER = f"""
+REWRITTEN_AT_ONCE = 200
+_NUMBER = """
     UPDATE events SET sequence = numbered.place
     FROM (
         SELECT id, row_number() OVER (ORDER BY id) + ? AS place
-        FROM events WHERE sequence IS NULL ORDER BY id LIMIT {BATCH}
+        FROM events WHERE sequence IS NULL ORDER BY id LIMIT ?
     ) AS numbered
     WHERE events.id = numbered.id
     RETURNING events.id
@@ -75,17 +77,19 @@ async def sequence_committed(database: Database) -> int:
         return 0
     async with written(database) as session:
         (head,) = await _head.all_locked(session, EVERYTHING)
-        numbered = await session.connection.fetch(_NUMBER, (head.last_sequence,))
+        numbered = await session.connection.fetch(_NUMBER, (head.last_sequence, BATCH))
         await _head.save(session, head, head._replace(last_sequence=head.last_sequence + len(numbered)))
     return len(numbered)
 
 
-async def rewrite_for_erasure(session: WriteSession, client_id: int, blank: dict[str, str]) -> None:
-    """Replaces payloads of a client's events, public id → payload without personal data: the one permitted rewrite."""
-    for event in await _unseen.all(session, equal("client_id", client_id)):
-        if event.public_id in blank:
-            await _unseen.save(session, event, event._replace(payload=blank[event.public_id]))
-
-
-async def of_client(session: Session, client_id: int) -> list[EventRow]:
-    return await _unseen.all(session, equal("client_id", client_id))
+async def rewrite_for_erasure(session: WriteSession, client_id: int, rewrite: Callable[[str], str]) -> None:
+    """Rewrites the payloads of a client's events: the one permitted change of what has happened."""
+    events = await _unseen.all(session, equal("client_id", client_id))
+    changed = [(event.id, text) for event in events if (text := rewrite(event.payload)) != event.payload]
+    for start in range(0, len(changed), REWRITTEN_AT_ONCE):
+        some = changed[start : start + REWRITTEN_AT_ONCE]
+        sql = (
+            f"UPDATE events SET payload = rewritten.column2 FROM (VALUES {', '.join(['(?, ?)'] * len(some))}) "
+            "AS rewritten WHERE events.id = rewritten.column1"
+        )
+        await session.connection.fetch(sql, [value for pair in some for value in pair])

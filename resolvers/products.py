@@ -26,19 +26,19 @@ async def price(session: Session, product_id: int, cycle: BillingCycle, currency
     )
 
 
-async def replace_prices(session: WriteSession, product_id: int, wanted: list[PriceRow]) -> list[PriceRow]:
-    """Makes the product's prices those wanted: a price that stays keeps its id."""
+async def replace_prices(session: WriteSession, product_id: int, wanted: list[PriceRow]) -> bool:
+    """Makes the product's prices those wanted, where a price that stays keeps its id; tells whether any changed."""
     present = {(p.billing_cycle, p.currency): p for p in (await prices_of(session, [product_id]))[product_id]}
-    kept = []
+    changed = False
     for new in wanted:
         old = present.pop((new.billing_cycle, new.currency), None)
         if old is None:
-            kept.append(await prices.add(session, new._replace(product_id=product_id)))
+            await prices.add(session, new._replace(product_id=product_id))
         elif (old.amount, old.setup_fee) != (new.amount, new.setup_fee):
-            changed = old._replace(amount=new.amount, setup_fee=new.setup_fee)
-            kept.append(await prices.save(session, old, changed))
+            await prices.save(session, old, old._replace(amount=new.amount, setup_fee=new.setup_fee))
         else:
-            kept.append(old)
+            continue
+        changed = True
     if present:
         await prices.remove(session, one_of("id", [price.id for price in present.values()]))
-    return kept
+    return changed or bool(present)

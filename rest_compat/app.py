@@ -89,7 +89,7 @@ class RestApp:
             read_no_query(query)
             body = await _read_json(headers, call)
             variables = read_members(plan, body)
-            parts = (plan.route.method.encode(), path.encode(), canonical(body))
+            parts = (plan.route.method.encode(), plan.route.path.encode(), str(matched.id).encode(), canonical(body))
             asked = call.idempotency(headers.get("idempotency-key"), *parts)
         else:
             variables = {}

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from rest_compat.plans import Plan
 from schema import checks, money
 from schema.checks import Member
-from schema.connections import LARGEST_OFFSET, read_cursor, sort_of
+from schema.connections import LARGEST_OFFSET, LISTS, read_cursor, sort_of
 from schema.errors import Code, DomainError, invalid, invalid_fields, sentence
 from schema.limits import MAX_PAGE
 from schema.scalars import read_date, read_moment, write_time
@@ -87,7 +87,7 @@ def _check_cursor(plan: Plan, cursor: str, sort: str, errors: dict[str, str]) ->
     """Refuses a bad cursor under the name that it has here."""
     order = plan.root.arguments.members["sort"].type[plan.sorts[sort]]
     try:
-        read_cursor("cursor", cursor, sort_of(order))
+        read_cursor("cursor", cursor, sort_of(order), LISTS[plan.root.name].row)
     except DomainError as error:
         errors |= error.fields
 
@@ -102,7 +102,7 @@ def _whole(name: str, text: str, least: int, most: int, errors: dict[str, str]) 
 def _parameters(query: str) -> dict[str, str]:
     """The parameters of a query string; one that is given twice is refused."""
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), errors="strict", max_num_fields=50)
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=50)
     except (ValueError, UnicodeDecodeError):
         raise DomainError(Code.VALIDATION_ERROR, "The query string is malformed.") from None
     given: dict[str, str] = {}

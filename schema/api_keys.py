@@ -108,6 +108,22 @@ def check_grant(actor: Actor, scopes: frozenset[str]) -> None:
         raise forbidden(f"This key lacks the scope {beyond[0]} and cannot make a key that has it.")
 
 
+def check_bounds(maker: ApiKeyRow, expires_at: datetime | None, networks: str) -> None:
+    """A key that ends, or that is for some networks, can only make keys that end no later and are for no others."""
+    if maker.expires_at is not None and (expires_at is None or expires_at > maker.expires_at):
+        raise invalid(
+            "expires_at", f"must not be later than the end of the key that makes it, {maker.expires_at:%Y-%m-%d}"
+        )
+    own = [ipaddress.ip_network(network) for network in maker.networks.split()]
+    wanted_networks = [ipaddress.ip_network(network) for network in networks.split()]
+    within = all(
+        any(one.version == mine.version and one.subnet_of(mine) for mine in own)  # type: ignore[arg-type]
+        for one in wanted_networks
+    )
+    if own and not (wanted_networks and within):
+        raise invalid("networks", f"must be within those of the key that makes it: {maker.networks}")
+
+
 def read_networks(texts: list[str]) -> str:
     networks = []
     for place, text in enumerate(texts):
@@ -161,18 +177,18 @@ class Keyring:
             raise unauthorized()
         return row
 
-    def is_use_to_be_noted(self, row: ApiKeyRow) -> bool:
-        """Whether the key's last use was noted a minute ago or longer; the asker then notes it."""
+    def claim_note(self, row: ApiKeyRow) -> datetime | None:
+        """The moment to note as the key's last use, if the last note is a minute old: whoever gets it is to note it."""
         now = clock.now()
         last = self._noted.get(row.id) or row.last_used_at
         if last is not None and now - last < NOTE_USE_EVERY:
-            return False
+            return None
         self._noted[row.id] = now
-        return True
+        return now
 
-    async def note_use(self, row: ApiKeyRow, ip: str | None) -> None:
+    async def note_use(self, row: ApiKeyRow, at: datetime, ip: str | None) -> None:
         """Keeps when and from where the key was last used."""
-        await api_keys.note_use(self.database, row.id, self._noted[row.id], ip)
+        await api_keys.note_use(self.database, row.id, at, ip)
 
     def forget(self) -> None:
         """Drops what is known, and what is being read: a key was changed."""
@@ -226,6 +242,11 @@ async def api_key_create(context: Context, input: ApiKeyCreateInput) -> NewApiKe
         raise invalid("expires_at", "must be in the future")
     if input.client_id and await clients.by_id(context.session, input.client_id) is None:
         raise invalid("client_id", f"names no client: {input.client_id}")
+    networks = read_networks(input.networks or [])
+    if context.actor.kind is ActorKind.KEY:
+        maker = await api_keys.by_id(context.session, context.actor.id)
+        assert maker is not None, "it is calling"
+        check_bounds(maker, input.expires_at or None, networks)
     key = keys.new_key()
     row = ApiKeyRow(
         id=0,
@@ -234,7 +255,7 @@ async def api_key_create(context: Context, input: ApiKeyCreateInput) -> NewApiKe
         hint=keys.hint(key),
         scopes=" ".join(sorted(scopes)),
         client_id=input.client_id or None,
-        networks=read_networks(input.networks or []),
+        networks=networks,
         expires_at=input.expires_at or None,
         created_by=context.actor.name,
         last_used_at=None,

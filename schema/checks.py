@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import cache
+from itertools import islice
 from typing import Any, Final, Protocol, Union, get_args, get_origin, get_type_hints
 
 import email_validator
@@ -22,6 +23,8 @@ from schema import countries, ids
 from schema.errors import invalid_fields, sentence
 
 MAX_ITEMS = 500
+MAX_ERRORS = 100
+"""So many are told: an answer must not outgrow its request."""
 
 # E-mail is checked by form only: addresses of test and private domains are addresses too.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
@@ -196,7 +199,7 @@ def read(shape: Shape, values: Mapping[str, Any], read: Read) -> dict[str, Any]:
     """The same from what a caller wrote: values are read first, and members that are not known are refused."""
     cleaned, errors = _clean(shape, values, "", read)
     if errors:
-        raise invalid_fields(errors)
+        raise invalid_fields(dict(islice(errors.items(), MAX_ERRORS)))
     return cleaned
 
 

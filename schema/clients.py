@@ -18,7 +18,7 @@ from resolvers.tables import Where
 from schema import erasure
 from schema.actors import Scope
 from schema.checks import NEVER_NULL, Reference, Text, country_code, email_address
-from schema.connections import DEFAULT_PAGE, After, Connection, First, Last, Slice, below, lists, page_request
+from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Slice, below, lists, page_request
 from schema.context import Context
 from schema.errors import invalid, invalid_fields, not_found, refused, sentence
 from schema.events import ClientCreated, ClientDeleted, ClientUpdated, emit
@@ -67,10 +67,15 @@ class Client(Node):
         requires=Scope.SERVICES_READ,
     )
     async def services(
-        root: ClientRow, context: Context, first: First = DEFAULT_PAGE, after: After = None, last: Last = None
+        root: ClientRow,
+        context: Context,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Slice:
         """The client's services, the oldest first."""
-        request = page_request(None, first, after, last)
+        request = page_request(services.table, None, first, after, last, before)
         return await below(context, services.table, "client_id", root.id, request, matching())
 
     @relation(
@@ -78,10 +83,15 @@ class Client(Node):
         requires=Scope.INVOICES_READ,
     )
     async def invoices(
-        root: ClientRow, context: Context, first: First = DEFAULT_PAGE, after: After = None, last: Last = None
+        root: ClientRow,
+        context: Context,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Slice:
         """The client's invoices, the oldest first."""
-        request = page_request(None, first, after, last)
+        request = page_request(invoices.table, None, first, after, last, before)
         return await below(context, invoices.table, "client_id", root.id, request, matching())
 
     @relation(
@@ -89,10 +99,15 @@ class Client(Node):
         requires=Scope.TICKETS_READ,
     )
     async def tickets(
-        root: ClientRow, context: Context, first: First = DEFAULT_PAGE, after: After = None, last: Last = None
+        root: ClientRow,
+        context: Context,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Slice:
         """The client's tickets, the oldest first."""
-        request = page_request(None, first, after, last)
+        request = page_request(tickets.table, None, first, after, last, before)
         return await below(context, tickets.table, "client_id", root.id, request, matching())
 
 

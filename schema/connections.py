@@ -36,7 +36,7 @@ Last = Annotated[
 After = Annotated[str | None, Text(), strawberry.argument(description="Only what follows this cursor.")]
 Before = Annotated[str | None, Text(), strawberry.argument(description="Only what comes before this cursor.")]
 Offset = Annotated[
-    int,
+    int | None,
     Between(0, LARGEST_OFFSET),
     strawberry.argument(description="Skips so many; at most 10,000. Prefer cursors: they cost the same at any depth."),
 ]
@@ -102,12 +102,13 @@ class EdgeRow:
 
 
 def page_request(
+    of: Table[Any],
     sort: Enum | Sort | None,
     first: int | None,
     after: str | None,
     last: int | None = None,
     before: str | None = None,
-    offset: int = 0,
+    offset: int | None = 0,
 ) -> PageRequest:
     """Reads a connection's arguments; refuses those that do not go together."""
     by = sort_of(sort)
@@ -115,10 +116,10 @@ def page_request(
         raise invalid("offset", "cannot be combined with a cursor or last")
     return PageRequest(
         limit=last if last is not None else first if first is not None else DEFAULT_PAGE,
-        after=None if after is None else read_cursor("after", after, by),
-        before=None if before is None else read_cursor("before", before, by),
+        after=None if after is None else read_cursor("after", after, by, of.row),
+        before=None if before is None else read_cursor("before", before, by, of.row),
         backwards=last is not None,
-        offset=offset,
+        offset=offset or 0,
         sort=by,
     )
 
@@ -139,17 +140,17 @@ def connection(page: Page[Any], request: PageRequest, count: Callable[[], Awaita
 
 def cursor_of(row: Any, sort: Sort) -> str:
     value = getattr(row, sort.column)
-    text = orjson.dumps([_written(sort), value.isoformat() if isinstance(value, date) else value, row.id])
+    text = orjson.dumps([_written(sort, type(row)), value.isoformat() if isinstance(value, date) else value, row.id])
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
-def read_cursor(name: str, text: str, sort: Sort) -> Cursor:
-    """Reads a cursor of the same sort; anything else is refused."""
+def read_cursor(name: str, text: str, sort: Sort, row: type) -> Cursor:
+    """Reads a cursor of the same rows in the same sort; anything else is refused."""
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-        of, value, id = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        if of != _written(sort) or not isinstance(id, int):
-            raise ValueError("another sort")
+        written, value, id = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if written != _written(sort, row) or not isinstance(id, int):
+            raise ValueError("another list or sort")
         match sort.column:
             case "created_at":
                 value = datetime.fromisoformat(value).astimezone(UTC)
@@ -164,8 +165,13 @@ def read_cursor(name: str, text: str, sort: Sort) -> Cursor:
     return Cursor(value, id)
 
 
-def _written(sort: Sort) -> str:
-    return f"{sort.column} desc" if sort.descending else sort.column
+def _written(sort: Sort, row: type) -> str:
+    """Which list a cursor is of: its rows and their order."""
+    return f"{row.__name__} {sort.column}{' desc' if sort.descending else ''}"
+
+
+LISTS: dict[str, Table[Any]] = {}
+"""The table of each list, by the name of its field."""
 
 
 def lists(
@@ -184,7 +190,7 @@ def lists(
             filter: Any = None,
             sort: Any = None,
         ) -> Slice:
-            request = page_request(sort or unsorted, first, after, last, before, offset)
+            request = page_request(table, sort or unsorted, first, after, last, before, offset)
             where = EVERYTHING
             if filter is not None:
                 where = fitting(filter) & created(wanted(filter.created_from), wanted(filter.created_to))
@@ -198,6 +204,7 @@ def lists(
         listing.__annotations__["sort"] = sort | None
         listing.__name__, listing.__module__, listing.__doc__ = fitting.__name__, fitting.__module__, fitting.__doc__
         query(Connection[of], requires=requires)(listing)
+        LISTS[listing.__name__.rstrip("_")] = table
         return fitting
 
     return declare

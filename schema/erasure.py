@@ -14,21 +14,18 @@ async def erase_traces(context: Context, client_id: int) -> None:
     """Blanks what is personal in the client's services, tickets and events, and drops the answers that tell of it."""
     session = context.writing
     own = matching(client_id=client_id)
-    for service in await services.table.all_locked(session, own):
-        await services.save(session, service, service._replace(domain=None, username=None, suspension_note=None))
-    for ticket in await tickets.table.all_locked(session, own):
-        await tickets.save(session, ticket, ticket._replace(subject=""))
-    for message in await tickets.messages.all(session, own):
-        await tickets.messages.save(session, message, message._replace(body=""))
-    blank = {}
-    for event in await outbox.of_client(session, client_id):
-        payload = orjson.loads(event.payload)
-        payload["data"] = without_personal(payload["data"])
-        text = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS).decode()
-        if text != event.payload:
-            blank[event.public_id] = text
-    await outbox.rewrite_for_erasure(session, client_id, blank)
+    await services.table.blank(session, own, domain=None, username=None, suspension_note=None)
+    await tickets.table.blank(session, own, subject="")
+    await tickets.messages.blank(session, own, body="")
+    await outbox.rewrite_for_erasure(session, client_id, payload_without_personal)
     await idempotency.erase(session, client_id)
+
+
+def payload_without_personal(payload: str) -> str:
+    """The payload of an event, its personal members null."""
+    body = orjson.loads(payload)
+    body["data"] = without_personal(body["data"])
+    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def without_personal(data: dict[str, object]) -> dict[str, object]:

@@ -93,14 +93,14 @@ def forbidden(message: str) -> DomainError:
 def unavailable() -> DomainError:
     return DomainError(
         Code.INTERNAL_ERROR,
-        "The service cannot do this at the moment. Nothing was changed; please try again.",
+        "The service cannot do this at the moment. Please try again.",
         status=503,
         retry_after=2,
     )
 
 
 def internal() -> DomainError:
-    return DomainError(Code.INTERNAL_ERROR, "Something went wrong on our side. Nothing was changed.")
+    return DomainError(Code.INTERNAL_ERROR, "Something went wrong on our side.")
 
 
 def sentence(field: str, reason: str) -> str:

@@ -32,6 +32,7 @@ from resolvers.idempotency import Answer, AnswerErased, IdempotencyRequest, KeyI
 from resolvers.unit_of_work import Outcome, Unit
 from schema import limits
 from schema.actors import Actor, Policy
+from schema.coercion import refused_value
 from schema.context import Context
 from schema.errors import Code, DomainError, internal, unavailable
 
@@ -224,12 +225,22 @@ async def _run_parts(
     data: dict[str, Any] = {}
     errors: list[GraphQLError] = []
     for part in operation.parts:
-        result, _ = await _unit(schema, part, operation, variables, context, None, None)
+        try:
+            result, _ = await _unit(schema, part, operation, variables, context, None, None)
+        except DomainError as error:
+            result = Result(None, (GraphQLError(error.message, path=[_key(part)], original_error=error),))
         errors += result.errors
         if result.data is None:
             return Result(None, tuple(errors), executed=result.executed)
         data |= result.data
     return Result(data, tuple(errors))
+
+
+def _key(part: DocumentNode) -> str:
+    """The response key of the one root field of a part."""
+    (definition,) = (node for node in part.definitions if isinstance(node, OperationDefinitionNode))
+    ((key, _), *_rest) = _root_fields(definition.selection_set.selections, {})
+    return key
 
 
 async def _unit(
@@ -303,9 +314,9 @@ def error_of(error: GraphQLError, request_id: str) -> DomainError:
         case DomainError():
             return original
         case None | GraphQLError():
-            return DomainError(Code.VALIDATION_ERROR, error.message)
+            return refused_value(error.message)
         case ValueError() if error.path is None:  # a scalar that could not be read
-            return DomainError(Code.VALIDATION_ERROR, error.message)
+            return refused_value(error.message)
         case DatabaseUnavailable() | TimeoutError():
             log.warning("database unavailable", error=str(original), request_id=request_id)
             return unavailable()

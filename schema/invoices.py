@@ -20,7 +20,7 @@ from schema.checks import Reference, Text
 from schema.clients import Client
 from schema.connections import lists
 from schema.context import Context
-from schema.errors import invalid, invalid_transition, not_found, refused
+from schema.errors import invalid, invalid_transition, not_found
 from schema.events import InvoiceCancelled, InvoiceCreated, InvoicePaid, emit
 from schema.fields import (
     command,
@@ -99,7 +99,7 @@ class Invoice(Node):
     @derived(list[InvoiceAction])
     def allowed_actions(row: InvoiceRow) -> list[InvoiceAction]:
         """What may be done with it now."""
-        return list(ALLOWED[row.status])
+        return list(allowed(row))
 
     @relation(list[InvoiceItem], requires=Scope.INVOICES_READ)
     async def items(root: InvoiceRow, context: Context) -> list[InvoiceItemRow]:
@@ -167,9 +167,17 @@ ALLOWED: dict[InvoiceStatus, tuple[InvoiceAction, ...]] = {
 }
 
 
+def allowed(invoice: InvoiceRow) -> tuple[InvoiceAction, ...]:
+    """What may be done with it: an invoice that something was paid on cannot be cancelled."""
+    actions = ALLOWED[invoice.status]
+    if invoice.balance != invoice.total:
+        return tuple(action for action in actions if action is not InvoiceAction.CANCEL)
+    return actions
+
+
 def illegal(invoice: InvoiceRow, what: str) -> Exception:
     """The invoice's status forbids it."""
-    return invalid_transition(f"Invoice {invoice.id} {what}.", tuple(ALLOWED[invoice.status]))
+    return invalid_transition(f"Invoice {invoice.id} {what}.", allowed(invoice))
 
 
 def settled(invoice: InvoiceRow, received: int, at: datetime) -> InvoiceRow:
@@ -187,7 +195,7 @@ def cancel(invoice: InvoiceRow) -> InvoiceRow:
         case InvoiceStatus.UNPAID | InvoiceStatus.DRAFT if invoice.balance == invoice.total:
             return invoice._replace(status=InvoiceStatus.CANCELLED)
         case InvoiceStatus.UNPAID:
-            raise refused(f"Invoice {invoice.id} is partly paid and cannot be cancelled.")
+            raise illegal(invoice, "is unpaid and partly paid, and cannot be cancelled")
         case _:
             raise illegal(invoice, f"is {invoice.status} and cannot be cancelled")
 

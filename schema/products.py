@@ -215,11 +215,10 @@ async def product_update(context: Context, id: ProductId, input: ProductUpdateIn
     await _check_group(context, input.server_group_id)
     names = ("name", "description", "type", "status", "auto_setup", "module", "server_group_id")
     after = row._replace(**members_given(input, *names))
-    if given(input.prices) and input.prices is not None:
-        await products.replace_prices(context.writing, id, price_rows(input.prices))
-    elif after == row:
-        return row
-    return await products.save(context.writing, row, after)
+    repriced = given(input.prices) and await products.replace_prices(
+        context.writing, id, price_rows(input.prices or [])
+    )
+    return await products.save(context.writing, row, after) if repriced or after != row else row
 
 
 # Private

@@ -107,13 +107,13 @@ async def node(
         str, Text(60), strawberry.argument(graphql_type=strawberry.ID, description="A typed id: `inv_1234`.")
     ],
 ) -> Any:
-    """Any object by its typed id.
+    """An object by its typed id: of a type that implements `Node`.
 
     Requires: the read scope of the object's type.
     """
     prefix = id.rpartition("_")[0]
     if prefix not in ids.Kind.__members__.values() or ids.Kind(prefix) not in NODES:
-        raise invalid("id", "must be a typed id such as inv_1234")
+        raise invalid("id", f"must be the typed id of one of: {', '.join(found.name for found in NODES.values())}")
     found = NODES[ids.Kind(prefix)]
     if (error := context.actor.lacks(found.policy)) is not None:
         raise error

@@ -12,7 +12,10 @@ from strawberry.types.scalar import ScalarDefinition
 from schema import money
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,18})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+
+_FINER = re.compile(r"(\.\d{6})\d+", re.ASCII)
+"""Digits finer than microseconds, which some clients write."""
 
 MONEY_REASON = "must be a decimal number such as 29.99"
 DATE_REASON = "must be a date (Y-m-d) such as 2026-01-31"
@@ -34,14 +37,14 @@ def read_moment(value: object) -> datetime | date:
         return read_date(value)
     if isinstance(value, str) and _TIME.fullmatch(value):
         try:
-            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+            return datetime.fromisoformat(_FINER.sub(r"\1", value.upper())).astimezone(UTC)
         except (ValueError, OverflowError):
             raise ValueError(TIME_REASON) from None
     raise ValueError(TIME_REASON)
 
 
 def write_time(value: datetime) -> str:
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return value.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def _money_literal(node: ValueNode, variables: Any = None) -> Decimal:

@@ -14,7 +14,7 @@ from resolvers.filters import matching
 from resolvers.tables import EVERYTHING, Where
 from schema.actors import Scope
 from schema.checks import NEVER_NULL, Between, Reference, host_name
-from schema.connections import DEFAULT_PAGE, After, Connection, First, Slice, below, lists, page_request
+from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Slice, below, lists, page_request
 from schema.context import Context
 from schema.errors import invalid, not_found
 from schema.fields import (
@@ -53,10 +53,15 @@ class ServerGroup(Node):
 
     @relation(Connection[Annotated["Server", strawberry.lazy("schema.servers")]], requires=Scope.SERVERS_READ)
     async def servers(
-        root: ServerGroupRow, context: Context, first: First = DEFAULT_PAGE, after: After = None
+        root: ServerGroupRow,
+        context: Context,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Slice:
         """The servers of the group, the oldest first."""
-        request = page_request(None, first, after)
+        request = page_request(servers.table, None, first, after, last, before)
         return await below(context, servers.table, "server_group_id", root.id, request, matching())
 
 

@@ -29,7 +29,7 @@ from schema.checks import Reference, Text, host_name
 from schema.clients import Client
 from schema.connections import lists
 from schema.context import Context
-from schema.errors import invalid, invalid_transition, not_found
+from schema.errors import invalid, invalid_transition, not_found, refused
 from schema.events import (
     InvoiceCancelled,
     InvoiceCreated,
@@ -323,7 +323,10 @@ async def service_cancel(context: Context, id: ServiceId) -> ServiceRow:
     row = await services.locked(context.writing, id) or _missing(id)
     after = moved(row, ServiceAction.CANCEL)
     if after != row:
-        for invoice in await invoices.unpaid_of_service(context.session, id):
+        unpaid = await invoices.unpaid_of_service(context.session, id)
+        if any(invoice.balance != invoice.total for invoice in unpaid):
+            raise refused(f"Service {id} is {row.status} and cannot be cancelled: its invoice is partly paid.")
+        for invoice in unpaid:
             locked = await invoices.locked(context.writing, invoice.id)
             if locked is not None:
                 await cancel_invoice(context, locked)
@@ -368,7 +371,7 @@ async def _new(
         next_due_date=None,
         suspension_reason=None,
         suspension_note=None,
-        version=0,  # so that the first event finds it at 1
+        version=1,
         created_at=now,
         updated_at=now,
     )

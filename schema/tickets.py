@@ -19,7 +19,7 @@ from schema.clients import Client
 from schema.connections import lists
 from schema.context import Context
 from schema.departments import Department
-from schema.errors import invalid, not_found
+from schema.errors import invalid, not_found, refused
 from schema.events import TicketClosed, TicketOpened, TicketReplied, emit
 from schema.fields import (
     command,
@@ -222,7 +222,7 @@ async def ticket_reply(
 ) -> TicketRow:
     """Answers a ticket; a closed one is open again. A key that is bound to a client writes as the client."""
     session = context.writing
-    row = await tickets.locked(session, id) or _missing(id)
+    row = await _locked(context, id)
     if client_id is not None and client_id != row.client_id:
         raise invalid("client_id", f"must be the ticket's client, {row.client_id}")
     as_client = client_id is not None or context.actor.client_id is not None
@@ -249,7 +249,7 @@ async def ticket_close(context: Context, id: TicketId) -> TicketRow:
 @command(Ticket, requires=Scope.TICKETS_WRITE)
 async def ticket_update(context: Context, id: TicketId, input: TicketUpdateInput) -> TicketRow:
     """Changes a ticket's subject, department or priority, puts it on hold or opens it again."""
-    row = await tickets.locked(context.writing, id) or _missing(id)
+    row = await _locked(context, id)
     values = members_given(input, "department_id", "priority", "subject", "status")
     if "department_id" in values:
         await _check_department(context, values["department_id"])
@@ -264,6 +264,14 @@ async def ticket_update(context: Context, id: TicketId, input: TicketUpdateInput
 
 def _missing(id: int) -> Any:
     raise not_found("Ticket", id)
+
+
+async def _locked(context: Context, id: int) -> TicketRow:
+    """The ticket, to be written on: not one of a client that was erased, and is not while this goes on."""
+    row = await tickets.by_id(context.session, id) or _missing(id)
+    if await clients.locked(context.writing, row.client_id) is None:
+        raise refused(f"Ticket {id} is of a client that was erased, and takes no more words.")
+    return await tickets.locked(context.writing, id) or _missing(id)
 
 
 async def _check_department(context: Context, id: int) -> None:

@@ -343,3 +343,24 @@ async def test_a_key_works_through_both_doors_and_not_in_the_address(house: Hous
     answer: httpx2.Response = await house.rest("GET", f"/clients?api_key={house.key}", key="")
     assert answer.status_code == 401
     assert await status(house, house.key, path="/graphql?query={clients{nodes{id}}}") == 200
+
+
+@pytest.mark.parametrize(
+    ("bounds", "asked", "member"),
+    [
+        ({"expiresAt": "2099-01-01T00:00:00Z"}, {}, "expiresAt"),
+        ({"expiresAt": "2099-01-01T00:00:00Z"}, {"expiresAt": "2099-01-02T00:00:00Z"}, "expiresAt"),
+        ({"networks": ["127.0.0.0/8"]}, {}, "networks"),
+        ({"networks": ["127.0.0.0/8"]}, {"networks": ["127.0.0.1/32", "10.0.0.0/8"]}, "networks"),
+    ],
+)
+async def test_a_key_cannot_make_one_that_outlives_it_or_reaches_further(
+    house: House, bounds: dict[str, Any], asked: dict[str, Any], member: str
+) -> None:
+    key = await house.new_key("keys:write", **bounds)
+    document = "mutation($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) { key } }"
+    given = {"name": "wide", "scopes": ["keys:write"], **asked}
+    answer = await house.graphql(document, {"input": given}, key=key)
+    assert list(answer["errors"][0]["extensions"]["fields"]) == [member]
+    narrow = {"name": "narrow", "scopes": ["keys:write"], **bounds}
+    assert "errors" not in await house.graphql(document, {"input": narrow}, key=key)

@@ -153,7 +153,7 @@ async def test_an_error_of_our_own_is_masked_and_stores_nothing(house: House, mo
         "data": None,
         "errors": [
             {
-                "message": "Something went wrong on our side. Nothing was changed.",
+                "message": "Something went wrong on our side.",
                 "locations": [{"line": 1, "column": 12}],
                 "path": ["ticketCreate"],
                 "extensions": {"code": "INTERNAL_ERROR"},

@@ -272,12 +272,13 @@ async def test_an_unknown_member_is_refused_by_name_at_every_depth(house: House)
     await house.a_client()
     given = new_invoice(1, "1.00")
     given["input"]["items"][0]["colour"] = "red"
-    assert "'colour'" in (await error(house, INVOICE, given))["message"]
-    assert (
-        "'colour'"
-        in (await error(house, INVOICE, {"input": new_invoice(1, "1.00")["input"] | {"colour": 1}}))["message"]
-    )
-    assert "'colour'" in (await error(house, "{ clients(filter: {colour: 1}) { totalCount } }"))["message"]
+    assert (await error(house, INVOICE, given))["extensions"]["fields"] == {
+        "items[0].colour": "The colour field is not known."
+    }
+    whole = {"input": new_invoice(1, "1.00")["input"] | {"colour": 1}}
+    assert (await error(house, INVOICE, whole))["message"] == "The colour field is not known."
+    found = await error(house, "{ clients(filter: {colour: 1}) { totalCount } }")
+    assert found["message"] == "The colour field is not known."
 
 
 async def test_a_required_member_that_is_missing_or_null_is_refused_by_name(house: House) -> None:
@@ -292,7 +293,7 @@ async def test_strings_are_json_strings_only(house: House) -> None:
     for given in (1, 1.5, True, ["a", "b"], {"a": 1}):
         await error(house, document, {"name": given})
     found = await error(house, document, {"name": 1.5})
-    assert "1.5" in found["message"]
+    assert found["message"].endswith("String cannot represent a non string value")  # which may be a secret
     assert await house.data(document, {"name": "  Sales "}) == {"departmentCreate": {"name": "Sales"}}
 
 

@@ -174,6 +174,6 @@ async def test_an_internal_error_tells_nothing_and_changes_nothing(house: House)
     await transaction.commit()
     answer = await house.rest("PUT", f"/clients/{client['id']}", {"city": "London"})
     error = error_of(answer, 500, "INTERNAL_ERROR")
-    assert error["message"] == "Something went wrong on our side. Nothing was changed."
+    assert error["message"] == "Something went wrong on our side."
     assert (await house.rest("GET", f"/clients/{client['id']}")).json()["data"] == client
     assert await house.events() == ["client.created"]

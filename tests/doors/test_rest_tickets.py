@@ -142,3 +142,14 @@ async def test_a_key_of_a_client_opens_and_answers_its_own_tickets_as_the_client
 async def test_a_ticket_that_does_not_exist_is_not_found(house: House, verb: str, body: Any) -> None:
     answer = await house.rest("POST", f"/tickets/999/{verb}", body)
     assert (answer.status_code, answer.json()["error"]["message"]) == (404, "Ticket 999 does not exist.")
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_ticket_of_an_erased_client_takes_no_reply(house: House, named: bool) -> None:
+    client = await house.a_client()
+    ticket = await house.a_ticket(client["id"])
+    assert (await house.rest("DELETE", f"/clients/{client['id']}")).status_code == 200
+    body = {"message": "I am Ada"} | ({"client_id": client["id"]} if named else {})
+    answer = await house.rest("POST", f"/tickets/{ticket['id']}/reply", body)
+    assert answer.status_code == 400
+    assert "erased" in answer.json()["error"]["message"]

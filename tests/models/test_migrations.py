@@ -249,3 +249,13 @@ def test_a_migration_runs_without_orjson_and_on_tables_with_rows(file: Path) -> 
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("AddField"):
             text = ast.unparse(node)
             assert "null=True" in text or "db_default=" in text, f"{text} fails on a table with rows"
+
+
+async def test_the_database_and_its_backups_are_for_their_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "arcbilling.sqlite3"
+    await migrations.migrate(path, migrations.known()[0])
+    await migrations.migrate(path)
+    modes = {file.name: file.stat().st_mode & 0o077 for file in path.parent.iterdir() if "sqlite3" in file.name}
+    assert any("backup" in name for name in modes)
+    assert {name for name, mode in modes.items() if mode and not name.endswith((".migrating", ".lock"))} == set()
+    assert path.parent.stat().st_mode & 0o077 == 0

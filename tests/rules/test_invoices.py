@@ -52,7 +52,7 @@ def test_the_allowed_actions_are_those_that_change_something(status: InvoiceStat
 @given(st.integers(2, 10**12), st.data())
 def test_an_invoice_that_is_partly_paid_cannot_be_cancelled(total: int, data: st.DataObject) -> None:
     paid = data.draw(st.integers(1, total - 1))
-    with pytest.raises(DomainError, match="is partly paid and cannot be cancelled"):
+    with pytest.raises(DomainError, match="is unpaid and partly paid, and cannot be cancelled"):
         cancel(settled(an_invoice(total=total), paid, NOON))
 
 

@@ -1,0 +1,39 @@
+"""GraphQL's own words for a value that does not fit, in ours: by name, and without the value, which may be a secret."""
+
+import re
+
+from schema.errors import Code, DomainError, invalid_fields, sentence
+
+_AT = re.compile(r"invalid value at \.?([\w.\[\]]+):")
+_ECHO = re.compile(r"[,;] found: .*|(?<=String cannot represent a non string value): .*", re.DOTALL)
+_REASONS = (
+    (re.compile(r"required field '(\w+)'"), "is required"),
+    (re.compile(r"unknown field '(\w+)'"), "is not known"),
+    (re.compile(r"of non-null type"), "is required"),
+    (re.compile(r"encountered error '(must .*?)'(?:;|$)", re.DOTALL), None),
+)
+
+
+def refused_value(message: str) -> DomainError:
+    """The error for a message of graphql-core: with the member and the contract's sentence where it names one."""
+    at = _AT.search(message)
+    path = _snake(at.group(1)) if at else ""
+    for pattern, reason in _REASONS:
+        found = pattern.search(message)
+        if found is None:
+            continue
+        if reason is None and path:
+            return invalid_fields({path: sentence(path, found.group(1))})
+        if reason is not None:
+            member = _snake(found.group(1)) if pattern.groups else ""
+            whole = ".".join(part for part in (path, member) if part)
+            if whole:
+                return invalid_fields({whole: sentence(whole, reason)})
+    text = _ECHO.sub("", message)
+    if path:
+        return DomainError(Code.VALIDATION_ERROR, text, fields={path: text})
+    return DomainError(Code.VALIDATION_ERROR, text)
+
+
+def _snake(path: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda found: f"_{found.group(1).lower()}", path)
