@@ -55,7 +55,7 @@ def serve(
     if workers > 1:
         _refuse(
             "On SQLite one process serves, so --workers must be 1. Several need a database server: "
-            f"set {settings_module.env_name('database_url')}."
+            f"set {settings_module.env_name('database_url')}, in a version that takes one."
         )
     _migrate(settings)
     try:

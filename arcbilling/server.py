@@ -76,7 +76,7 @@ def _only_server(settings: Settings) -> Iterator[None]:
         except BlockingIOError:
             raise CannotServe(
                 f"Another process serves {settings.sqlite_path} already. On SQLite one process serves; several need a "
-                f"database server: set {env_name('database_url')}."
+                f"database server: set {env_name('database_url')}, in a version that takes one."
             ) from None
         yield
 

@@ -20,7 +20,8 @@ _SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 TAG: Schema = {
     "name": "Webhooks",
     "description": (
-        "What a webhook endpoint is sent, as a POST with a JSON body. An endpoint that answers 2xx has received it; "
+        "What a webhook endpoint is sent, as a POST with a JSON body. This version records the events and does not "
+        "send them yet.\n\nAn endpoint that answers 2xx has received it; "
         "anything else is tried again, with the same `webhook-id`.\n\n"
         "To check a message: `signature`, always the last member, is `sha256=` and the hexadecimal HMAC-SHA256, with "
         "the endpoint's secret as it was shown, of the body without that member (its last 87 bytes replaced by `}`). "
