@@ -3,12 +3,14 @@
 import re
 from pathlib import Path
 
+import graphql
 import pytest
 
 from arcbilling import settings
 from docs import generate
 from rest_compat.routes import ROUTES
 from schema.events import CATALOGUE
+from schema.root import build
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -69,3 +71,11 @@ def test_every_decision_has_context_decision_consequences_and_alternatives() -> 
     for page in decisions:
         headings = re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
         assert headings == ["Context", "Decision", "Consequences", "Alternatives"], page.name
+
+
+def test_every_document_to_copy_from_the_graphql_guide_fits_the_schema() -> None:
+    text = (ROOT / "docs" / "graphql.md").read_text()
+    documents = re.findall(r"```gql\n(.*?)```", text, re.DOTALL)
+    assert len(documents) == 2
+    for document in documents:
+        assert graphql.validate(build(), graphql.parse(document)) == []
