@@ -16,10 +16,11 @@ _REASONS = (
 
 def refused_value(message: str) -> DomainError:
     """The error for a message of graphql-core: with the member and the contract's sentence where it names one."""
-    at = _AT.search(message)
+    text = _ECHO.sub("", message)  # first, so that nothing of the value is taken for graphql-core's own words
+    at = _AT.search(text)
     path = _snake(at.group(1)) if at else ""
     for pattern, reason in _REASONS:
-        found = pattern.search(message)
+        found = pattern.search(text)
         if found is None:
             continue
         if reason is None and path:
@@ -29,7 +30,6 @@ def refused_value(message: str) -> DomainError:
             whole = ".".join(part for part in (path, member) if part)
             if whole:
                 return invalid_fields({whole: sentence(whole, reason)})
-    text = _ECHO.sub("", message)
     if path:
         return DomainError(Code.VALIDATION_ERROR, text, fields={path: text})
     return DomainError(Code.VALIDATION_ERROR, text)

@@ -62,3 +62,9 @@ async def test_a_date_that_is_none_is_named_with_its_reason(house: House) -> Non
     error = await error_of(house, query, {"i": {"clientId": 1, "dueDate": "2030-13-01", "items": items}})
     assert list(error["extensions"]["fields"]) == ["dueDate"]
     assert error["message"].startswith("The due date field must be a date")
+
+
+async def test_a_value_is_not_taken_for_the_words_of_a_refusal(house: House) -> None:
+    given = WHOLE | {"password": "required field 'secret'", "colour": 1}
+    answer = await house.graphql(CREATE, {"i": given})
+    assert answer["errors"][0]["extensions"]["fields"] == {"colour": "The colour field is not known."}
