@@ -8,6 +8,7 @@ RUN /opt/arcbilling/bin/pip install --require-hashes -r /source/requirements.loc
 COPY pyproject.toml README.md LICENSE /source/
 COPY arcbilling /source/arcbilling
 COPY models /source/models
+COPY provisioning /source/provisioning
 COPY resolvers /source/resolvers
 COPY rest_compat /source/rest_compat
 COPY schema /source/schema

@@ -1,30 +1,22 @@
 """What `arcbilling doctor` looks at."""
 
 import os
-import sqlite3
 import stat
 import sys
-from typing import NamedTuple
 
 from arcbilling.settings import Settings
-from resolvers import integrity, migrations
-
-LEAST_SQLITE = (3, 35)
-
-
-class Finding(NamedTuple):
-    fine: bool
-    what: str
+from resolvers import migrations
+from resolvers.database import Finding
+from resolvers.engines import location
 
 
-def examine(settings: Settings) -> list[Finding]:
+async def examine(settings: Settings) -> list[Finding]:
     """Looks at the installation without changing it."""
     return [
         Finding(sys.version_info >= (3, 11), f"Python {sys.version.split()[0]}"),
-        Finding(sqlite3.sqlite_version_info >= LEAST_SQLITE, f"SQLite {sqlite3.sqlite_version} (3.35 or newer)"),
         *_folder(settings),
         *_secret(settings),
-        *_database(settings),
+        *await _database(settings),
     ]
 
 
@@ -43,17 +35,10 @@ def _secret(settings: Settings) -> list[Finding]:
     return [Finding(private, f"{path} is readable by its owner alone")]
 
 
-def _database(settings: Settings) -> list[Finding]:
-    path = settings.sqlite_path
-    if not path.exists():
-        return [Finding(True, f"database {path} will be made at the first start")]
-    try:
-        verdict = integrity.inspect(path)
-        lacking = migrations.pending(path)
-    except sqlite3.DatabaseError as error:
-        return [Finding(False, f"{path} cannot be read: {error}")]
-    return [
-        Finding(verdict.integrity == "ok", f"integrity of {path}: {verdict.integrity}"),
-        Finding(not verdict.dangling, f"{verdict.dangling} rows refer to rows that do not exist"),
-        Finding(not lacking, f"{len(lacking)} migrations are pending"),
-    ]
+async def _database(settings: Settings) -> list[Finding]:
+    place = location(settings)
+    findings = await place.examine()
+    if not all(finding.fine for finding in findings) or (settings.is_sqlite and not settings.sqlite_path.exists()):
+        return findings
+    lacking = await migrations.pending(place)
+    return [*findings, Finding(not lacking, f"{len(lacking)} migrations are pending")]

@@ -46,20 +46,24 @@ def main() -> None:
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.", min=0, max=65535)] = None,
-    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    workers: Annotated[int | None, typer.Option(help="Processes that serve; PostgreSQL only.", min=1)] = None,
 ) -> None:
     """Serve the API."""
-    from arcbilling import server
+    from arcbilling import engine, server
 
-    settings = _settings(host=host, port=None if port is None else str(port))
-    if workers > 1:
+    given = {"host": host, "port": port, "workers": workers}
+    flags = {name: str(value) for name, value in given.items() if value is not None}
+    settings = _settings(**flags)
+    if settings.workers > 1 and settings.is_sqlite:
         _refuse(
-            "On SQLite one process serves, so --workers must be 1. Several need a database server: "
-            f"set {settings_module.env_name('database_url')}, in a version that takes one."
+            f"On SQLite one process serves, so --workers and {settings_module.env_name('workers')} must be 1. Several "
+            f"need PostgreSQL: set {settings_module.env_name('database_url')} to its address."
         )
+    os.environ.update({settings_module.env_name(name): value for name, value in flags.items()})  # workers read it
     _migrate(settings)
     try:
         with _explained(settings):
+            asyncio.run(engine.check(settings))
             server.serve(settings, _hint(settings))
     except server.CannotServe as error:
         _refuse(str(error))
@@ -71,7 +75,7 @@ def migrate() -> None:
     settings = _settings()
     for name in _apply_migrations(settings):
         typer.echo(name)
-    _say(f"The database {settings.sqlite_path} is up to date.")
+    _say(f"The database {settings.database_name} is up to date.")
 
 
 @keys.command("create")
@@ -166,7 +170,7 @@ def doctor() -> None:
     """Check this installation; exit 1 when something is wrong."""
     from arcbilling import checkup
 
-    findings = checkup.examine(_settings())
+    findings = asyncio.run(checkup.examine(_settings()))
     for finding in findings:
         typer.echo(f"{'ok' if finding.fine else 'problem'}\t{finding.what}")
     if not all(finding.fine for finding in findings):
@@ -195,25 +199,27 @@ def _settings(**flags: str | None) -> Settings:
 def _migrate(settings: Settings) -> None:
     """Migrates, or refuses to start on a database that is not up to date."""
     from resolvers import migrations
+    from resolvers.engines import location
 
     if settings.auto_migrate:
         for name in _apply_migrations(settings):
             _say(f"Applied migration {name}.")
         return
     with _explained(settings):
-        lacking = migrations.pending(settings.sqlite_path)
+        lacking = asyncio.run(migrations.pending(location(settings)))
     if lacking:
         _refuse(
-            f"The database {settings.sqlite_path} lacks {len(lacking)} migration(s), the first is {lacking[0]}: "
+            f"The database {settings.database_name} lacks {len(lacking)} migration(s), the first is {lacking[0]}: "
             f"run {_command_name()} migrate."
         )
 
 
 def _apply_migrations(settings: Settings) -> list[str]:
     from resolvers import migrations
+    from resolvers.engines import location
 
     with _explained(settings):
-        return asyncio.run(migrations.migrate(settings.sqlite_path))
+        return asyncio.run(migrations.migrate(location(settings)))
 
 
 def _run(settings: Settings, work: Callable[[Any], Awaitable[T]]) -> T:
@@ -236,15 +242,16 @@ def _run(settings: Settings, work: Callable[[Any], Awaitable[T]]) -> T:
 def _explained(settings: Settings) -> Iterator[None]:
     """What a user can do something about ends the command with a sentence."""
     from resolvers.database import DatabaseUnavailable
+    from resolvers.installation import WrongSecret
     from resolvers.migrations import MigrationError
     from schema.errors import DomainError
 
     try:
         yield
-    except (DomainError, DatabaseUnavailable, MigrationError) as error:
+    except (DomainError, DatabaseUnavailable, MigrationError, WrongSecret) as error:
         _refuse(str(error))
     except sqlite3.DatabaseError as error:
-        _refuse(f"The database {settings.sqlite_path} cannot be used: {error}.")
+        _refuse(f"The database {settings.database_name} cannot be used: {error}.")
     except OSError as error:
         _refuse(f"{error.filename or settings.data_dir} cannot be used: {error.strerror}.")
 
@@ -286,9 +293,9 @@ def _command_name() -> str:
 def _hint(settings: Settings) -> str:
     """The command as another terminal needs it, with what says which database is meant."""
     chosen = {}
-    if settings.database_url:
+    if settings.database_url and settings.is_sqlite:  # else it has a password, which belongs on no screen
         chosen["database_url"] = settings.database_url
-    elif settings.data_dir != _usual_data_dir():
+    elif settings.is_sqlite and settings.data_dir != _usual_data_dir():
         chosen["data_dir"] = str(settings.data_dir)
     words = [f"{settings_module.env_name(name)}={shlex.quote(value)}" for name, value in chosen.items()]
     return " ".join([*words, shlex.quote(_command_name())])

@@ -119,7 +119,7 @@ class Offer(NamedTuple):
     prices: dict[str, str]
     setup_fee: str = "0"
     auto_setup: str = "ON_ORDER"
-    module: str = "NONE"
+    module: str = "none"
     group: str | None = None
     status: str = "ACTIVE"
 
@@ -161,7 +161,7 @@ OFFERS = (
         "VPS",
         _three("32.00", "93.00", "345.00"),
         setup_fee="10.00",
-        module="MANUAL",
+        module="manual",
         group="vps",
     ),
     Offer(
@@ -207,13 +207,13 @@ class Machine(NamedTuple):
 
 GROUPS = {"web": ("Shared web hosting", "LEAST_FULL"), "vps": ("Virtualisation hosts", "IN_ORDER")}
 MACHINES = (
-    Machine("web1", "web1.fra.hosting.example", "web", "NONE", 400),
-    Machine("web2", "web2.fra.hosting.example", "web", "NONE", 400),
-    Machine("web3", "web3.iad.hosting.example", "web", "NONE", None),
-    Machine("vps1", "vps1.fra.hosting.example", "vps", "MANUAL", 3),
-    Machine("vps2", "vps2.iad.hosting.example", "vps", "MANUAL", None),
-    Machine("web0", "web0.fra.hosting.example", "web", "NONE", 250, "DISABLED"),
-    Machine("backup1", "backup1.ams.hosting.example", None, "NONE", None),
+    Machine("web1", "web1.fra.hosting.example", "web", "none", 400),
+    Machine("web2", "web2.fra.hosting.example", "web", "none", 400),
+    Machine("web3", "web3.iad.hosting.example", "web", "none", None),
+    Machine("vps1", "vps1.fra.hosting.example", "vps", "manual", 3),
+    Machine("vps2", "vps2.iad.hosting.example", "vps", "manual", None),
+    Machine("web0", "web0.fra.hosting.example", "web", "none", 250, "DISABLED"),
+    Machine("backup1", "backup1.ams.hosting.example", None, "none", None),
 )
 
 DEPARTMENTS = ("Sales", "Billing", "Abuse")

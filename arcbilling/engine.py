@@ -3,34 +3,48 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from graphql import GraphQLSchema
 
 from arcbilling import clock
+from arcbilling.hints import Hints
+from arcbilling.limiter import SharedWindow
 from arcbilling.sealing import Vault, read_or_create_secret
 from arcbilling.settings import Settings
-from resolvers import unit_of_work
-from resolvers.database import Database, SqliteDatabase
+from provisioning import registry
+from resolvers import installation, unit_of_work
+from resolvers.database import Database
+from resolvers.engines import location
 from resolvers.idempotency import IdempotencyRequest
 from schema.actors import SYSTEM, Actor
 from schema.api_keys import Keyring
 from schema.context import Context
-from schema.execution import Answer, Documents, Result, error_of, execute
+from schema.documents import Documents
+from schema.execution import Answer, Result, error_of, execute
 from schema.root import build
+
+if TYPE_CHECKING:
+    from arcbilling.redis_link import RedisLink
 
 SECONDS_TO_FINISH = 10
 
 
 class Engine:
-    """The database, the schema and the server's secret, together."""
+    """The database, the schema and the server's secret, together; and Redis, where there is one."""
 
-    def __init__(self, settings: Settings, database: Database, vault: Vault) -> None:
+    def __init__(self, settings: Settings, database: Database, vault: Vault, link: "RedisLink | None" = None) -> None:
         self.settings = settings
         self.database = database
         self.vault = vault
+        self.modules = registry.installed(settings.data_dir / "modules")
         self.schema: GraphQLSchema = build()
         self.keyring = Keyring(database, time.monotonic)
+        self.link = link
+        self.window = None if link is None else SharedWindow(link)
+        self.hints = Hints(link)
+        self.hints.on("keys", self.keyring.forget)
         self.wake: Callable[[], None] = lambda: None
         """Called when a command was committed: there may be events to number."""
         self._documents = Documents(self.schema)
@@ -42,7 +56,8 @@ class Engine:
             vault=self.vault,
             request_id=request_id,
             currency=self.settings.currency,
-            keys_changed=self.keyring.forget,
+            modules=self.modules,
+            keys_changed=partial(self.hints.tell, "keys"),
             committed=self.wake,
         )
 
@@ -73,11 +88,44 @@ class Engine:
 async def opened(settings: Settings) -> AsyncIterator[Engine]:
     """An engine on the database of the settings, which must have been migrated."""
     clock.use_zone(settings.timezone)
-    secret = settings.secret_key or read_or_create_secret(settings.data_dir / "secret.key")
-    database = SqliteDatabase(settings.sqlite_path)
+    database = location(settings).database()
+    vault = _vault(settings)
+    link = _linked(settings, vault)
+    engine = Engine(settings, database, vault, link)
     await database.connect()
     try:
-        yield Engine(settings, database, Vault(secret))
+        await _check_secret(database, vault)
+        yield engine
     finally:
         await unit_of_work.finish_all(SECONDS_TO_FINISH)
+        await engine.hints.finish()
+        if link is not None:
+            await link.close()
         await database.close()
+
+
+async def check(settings: Settings) -> None:
+    """Raises, with a sentence, what would keep a server from starting."""
+    database = location(settings).database()
+    await database.connect()
+    try:
+        await _check_secret(database, _vault(settings))
+    finally:
+        await database.close()
+
+
+def _vault(settings: Settings) -> Vault:
+    return Vault(settings.secret_key or read_or_create_secret(settings.data_dir / "secret.key"))
+
+
+async def _check_secret(database: Database, vault: Vault) -> None:
+    await installation.check_secret(database, vault.fingerprint(b"installation"))
+
+
+def _linked(settings: Settings, vault: Vault) -> "RedisLink | None":
+    """The link to Redis, if there is to be one: its namespace is the installation's, by the server's secret."""
+    if not settings.redis_url:
+        return None
+    from arcbilling.redis_link import RedisLink  # noqa: PLC0415 - an extra, which is there where it is used
+
+    return RedisLink(settings.redis_url, vault.fingerprint(b"redis")[:16])

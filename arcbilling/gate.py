@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from arcbilling.bodies import headers_too_large, read_body, too_large
-from arcbilling.limiter import Limiter, Verdict
+from arcbilling.limiter import Limiter, SharedWindow, Verdict
 from arcbilling.settings import Settings
 from models.api_keys import ApiKeyRow
 from resolvers.database import DatabaseUnavailable
@@ -40,13 +40,15 @@ _METHODS = b"GET, HEAD, POST, PUT, DELETE, OPTIONS"
 class Gate:
     """Wraps the application; a door finds its `Call` in the scope's state."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, engine: Engine, keyring: Keyring) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, engine: Engine, keyring: Keyring, window: SharedWindow | None = None
+    ) -> None:
         self._app = app
         self._settings = settings
         self._engine = engine
         self._keyring = keyring
-        self._keys = Limiter(settings.rate_limit_authenticated)
-        self._addresses = Limiter(settings.rate_limit_anonymous)
+        self._keys = Limiter(settings.rate_limit_authenticated, window)
+        self._addresses = Limiter(settings.rate_limit_anonymous, window)
         self._background: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,6 +59,7 @@ class Gate:
         given = headers.get("x-request-id", "")
         request_id = given if _SANE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.bind_contextvars(request_id=request_id)  # every line of this request carries it
         added: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id.encode())]
         door = door_of(scope["path"])
         if door is None:
@@ -82,7 +85,7 @@ class Gate:
         most: int,
         added: list[tuple[bytes, bytes]],
     ) -> Call:
-        ip = client_ip(scope, headers, self._settings)
+        ip = scope["state"]["ip"] = client_ip(scope, headers, self._settings)
         key: ApiKeyRow | None = None
         refusal: DomainError | None = None
         ours = False

@@ -13,8 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from schema.calls import Call, Disconnected
 from schema.decoding import DecodingError, canonical, decode
+from schema.documents import Documents, Invalid
 from schema.errors import Code, DomainError, internal
-from schema.execution import Answer, Documents, Invalid, Result, error_of, execute
+from schema.execution import Answer, Result, error_of, execute
 from schema.limits import LimitError
 
 log = structlog.get_logger("arcbilling.graphql")
@@ -41,10 +42,10 @@ class GraphQLDoor:
         except Disconnected:
             return
         except DomainError as error:
-            answer = refusal(error, media_type)
+            answer = refusal(error, media_type, call.request_id)
         except Exception as error:
             log.error("internal error", exc_info=error, request_id=call.request_id)
-            answer = refusal(internal(), media_type)
+            answer = refusal(internal(), media_type, call.request_id)
         body = b"" if scope["method"] == "HEAD" else answer.body
         raw = [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
         if answer.status != 204:
@@ -127,7 +128,7 @@ def rendered(result: Result, media_type: str, request_id: str) -> Answer:
     body: dict[str, Any] = {}
     failures = [(error, error_of(error, request_id)) for error in result.errors]
     if failures:
-        body["errors"] = [_error(error, failure) for error, failure in failures]
+        body["errors"] = [_error(error, failure, request_id) for error, failure in failures]
     if result.executed:
         body["data"] = result.data
     headers = {"content-type": f"{media_type}; charset=utf-8"}
@@ -141,27 +142,29 @@ def rendered(result: Result, media_type: str, request_id: str) -> Answer:
     return Answer(status, orjson.dumps(body), headers)
 
 
-def refusal(error: DomainError, media_type: str | None) -> Answer:
+def refusal(error: DomainError, media_type: str | None, request_id: str) -> Answer:
     """A response to a request that never became an operation."""
     headers = {"content-type": f"{media_type or PLAIN_JSON}; charset=utf-8", **error.headers}
     if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
-    body = {"errors": [{"message": error.message, "extensions": _extensions(error)}]}
+    body = {"errors": [{"message": error.message, "extensions": _extensions(error, request_id)}]}
     return Answer(error.status, orjson.dumps(body), headers)
 
 
-def _error(error: GraphQLError, failure: DomainError) -> dict[str, Any]:
+def _error(error: GraphQLError, failure: DomainError, request_id: str) -> dict[str, Any]:
     content: dict[str, Any] = {"message": failure.message}
     if error.locations:
         content["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
     if error.path:
         content["path"] = list(error.path)
-    content["extensions"] = _extensions(failure)
+    content["extensions"] = _extensions(failure, request_id)
     return content
 
 
-def _extensions(error: DomainError) -> dict[str, Any]:
+def _extensions(error: DomainError, request_id: str) -> dict[str, Any]:
     content: dict[str, Any] = {"code": error.code.value}
+    if error.code is Code.INTERNAL_ERROR:
+        content["requestId"] = request_id
     if error.fields:
         content["fields"] = {camel_path(path): text for path, text in error.fields.items()}
     if error.reason is not None:

@@ -1,21 +1,29 @@
-"""Serving: one process, one lock on the SQLite file, and what a newcomer is told at the start."""
+"""Serving: one process or several workers, and what a newcomer is told at the start."""
 
+import asyncio
 import fcntl
+import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from types import FrameType
 from typing import NoReturn
 
 import uvicorn
 
 from arcbilling import __version__, logs
+from arcbilling import settings as settings_module
 from arcbilling.app import App
+from arcbilling.protocol import Protocol
 from arcbilling.settings import Settings, env_name
+from arcbilling.workers import Workers, shared_metrics
 
 SECONDS_TO_DRAIN = 10
+SECONDS_IDLE = 75
+"""How long an idle connection is kept: longer than proxies do, so that none sends a request into one that we close."""
 
 
 class CannotServe(Exception):
@@ -31,22 +39,85 @@ def serve(settings: Settings, command: str) -> None:
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         _greet(settings, url, command)
-        config = uvicorn.Config(
-            App(settings),
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,  # the gate reads them, from trusted proxies alone
-            server_header=False,
-            lifespan="on",
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            timeout_graceful_shutdown=SECONDS_TO_DRAIN,
-        )
-        server = uvicorn.Server(config)
-        server.run(sockets=[listener])
-        if not server.started:
+        if settings.workers > 1:
+            with shared_metrics():
+                config = _config("arcbilling.server:worker", settings.workers)
+                started = Workers(config, [listener], settings.shutdown_delay + SECONDS_TO_DRAIN).serve()
+        else:
+            started = _serve_here(_config(lambda: _application(settings)), listener)
+        if not started:
             raise CannotServe("The server could not start; the log says why.")
+
+
+def worker() -> App:
+    """The application of a worker, whose parent has checked the settings."""
+    settings = settings_module.load(os.environ)
+    logs.configure(settings)
+    return _application(settings)
+
+
+def _application(settings: Settings) -> App:
+    """Made by uvicorn in the process that serves, once its own handlers of signals stand."""
+    app = App(settings)
+    _heed_signals(app, settings.shutdown_delay)
+    return app
+
+
+def _heed_signals(app: App, delay: float) -> None:
+    """Announces the end before uvicorn begins it.
+
+    SIGTERM leaves time for a load balancer to turn elsewhere; a person at the keyboard, a second signal and the end of
+    a worker's parent do not.
+    """
+    loop = asyncio.get_running_loop()
+    end: Callable[[int, FrameType | None], None] = signal.getsignal(signal.SIGTERM)  # type: ignore[assignment]
+
+    def stop(told: int) -> None:
+        app.drain.stopping.set()
+        end(told, None)
+
+    def heed(told: int, _: FrameType | None) -> None:
+        wait = delay if told == signal.SIGTERM and app.engine is not None and not app.drain.announced else 0
+        app.drain.announced = True
+        loop.call_soon_threadsafe(loop.call_later, wait, stop, told)
+
+    for told in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(told, heed)
+    if (parent := parent_process()) is not None:
+
+        def orphaned() -> None:
+            loop.remove_reader(parent.sentinel)
+            stop(signal.SIGTERM)
+
+        loop.add_reader(parent.sentinel, orphaned)
+
+
+def _config(application: str | Callable[[], App], workers: int = 1) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        factory=True,
+        workers=workers,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # the gate reads them, from trusted proxies alone
+        server_header=False,
+        lifespan="on",
+        loop="uvloop",
+        http=Protocol,
+        ws="none",
+        timeout_keep_alive=SECONDS_IDLE,
+        timeout_graceful_shutdown=SECONDS_TO_DRAIN,
+    )
+
+
+def _serve_here(config: uvicorn.Config, listener: socket.socket) -> bool:
+    server = uvicorn.Server(config)
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:
+        if server.started:
+            raise
+    return server.started
 
 
 def _stop(_: int, __: FrameType | None) -> NoReturn:
@@ -54,8 +125,9 @@ def _stop(_: int, __: FrameType | None) -> NoReturn:
 
 
 def _greet(settings: Settings, url: str, command: str) -> None:
+    processes = f", with {settings.workers} workers" if settings.workers > 1 else ""
     lines = (
-        f"ArcBilling {__version__} serves {settings.sqlite_path}",
+        f"ArcBilling {__version__} serves {settings.database_name}{processes}",
         f"  REST reference   {url}/docs",
         f"  REST             {url}/api/v1",
         f"  GraphQL          {url}/graphql",
@@ -68,15 +140,18 @@ def _greet(settings: Settings, url: str, command: str) -> None:
 
 @contextmanager
 def _only_server(settings: Settings) -> Iterator[None]:
-    """Holds the lock of the file: its limits and its events are counted in one process."""
+    """Holds the lock of an SQLite file: its limits and its events are counted in one process."""
+    if not settings.is_sqlite:
+        yield
+        return
     path = f"{settings.sqlite_path}.lock"
     with open(path, "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CannotServe(
-                f"Another process serves {settings.sqlite_path} already. On SQLite one process serves; several need a "
-                f"database server: set {env_name('database_url')}, in a version that takes one."
+                f"Another process serves {settings.sqlite_path} already. On SQLite one process serves; several need "
+                f"PostgreSQL: set {env_name('database_url')} to its address."
             ) from None
         yield
 

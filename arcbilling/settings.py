@@ -1,6 +1,7 @@
 """All settings, each once: environment name, default, meaning. Documentation and start-up checks are made of them."""
 
 import dataclasses
+import importlib.util
 import ipaddress
 import os
 import re
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import limits
@@ -47,6 +49,33 @@ def _port(value: str) -> int:
     if not value.isascii() or not value.isdigit() or int(value) > 65535:
         raise ValueError("use a number from 0 to 65535")
     return int(value)
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        if not value.isascii() or not value.isdigit() or not least <= int(value[:9]) <= most:
+            raise ValueError(f"use a number from {least} to {most}")
+        return int(value)
+
+    return read
+
+
+def _seconds(value: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?", value, re.ASCII):
+        raise ValueError("use a number of seconds from 0 to 999, such as 2 or 0.5")
+    return float(value)
+
+
+def _time_limit(value: str) -> float:
+    if (seconds := _seconds(value)) < 0.1:
+        raise ValueError("use at least 0.1 seconds")
+    return seconds
+
+
+def _factor(value: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", value, re.ASCII) or not float(value):
+        raise ValueError("use a number above 0, such as 1 or 60")
+    return float(value)
 
 
 def _rate(value: str) -> str:
@@ -118,14 +147,59 @@ def _secret(value: str) -> str:
 
 
 _SQLITE = "sqlite://"
+_POSTGRES = ("postgresql://", "postgres://")
 
 
 def _database(value: str) -> str:
-    if value and (not value.startswith(f"{_SQLITE}/") or not value.removeprefix(_SQLITE).strip("/")):
-        raise ValueError("use sqlite:/// and an absolute path in this version, or nothing for the default file")
+    if not value or value.startswith(_POSTGRES):
+        return value
+    if not value.startswith(f"{_SQLITE}/") or not value.removeprefix(_SQLITE).strip("/"):
+        raise ValueError(
+            "use postgresql://user:password@host/database, or sqlite:/// and an absolute path, or nothing for the "
+            "default file"
+        )
     if "?" in value:
         raise ValueError("options after a question mark are not read")
     return value
+
+
+_REDIS_OPTIONS = frozenset(("db", "password", "ssl_ca_certs", "ssl_cert_reqs", "username"))
+
+
+def _redis(value: str) -> str:
+    if not value:
+        return value
+    try:
+        usable = _leads_to_redis(value)
+    except ValueError:
+        usable = False  # its sentence would show a part of the value, which may be the password
+    if not usable:
+        raise ValueError(
+            "use redis://:password@host:6379/0, rediss:// for TLS, or unix:// and the path of a socket; after a "
+            f"question mark only {', '.join(sorted(_REDIS_OPTIONS))} are read"
+        )
+    if importlib.util.find_spec("redis") is None:
+        raise ValueError("the package redis is not installed; it comes with arcbilling[redis]")
+    return value
+
+
+def _leads_to_redis(url: str) -> bool:
+    parts = urlsplit(url)
+    options = parse_qs(parts.query, keep_blank_values=True)
+    path = parts.path.strip("/")
+    if parts.scheme == "unix":
+        leads, databases = bool(path), options.get("db", [])
+    else:
+        leads = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and parts.port != 0
+        databases = [path or "0", *options.get("db", [])]
+    return leads and all(number.isdecimal() for number in databases) and options.keys() <= _REDIS_OPTIONS
+
+
+def without_password(url: str) -> str:
+    """A database's address for people."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2] or "a local socket"
+    return f"{host}{parts.path}"
 
 
 def user_data_dir() -> Path:
@@ -159,11 +233,20 @@ class Settings:
     database_url: str = _setting(
         "",
         _database,
-        "Database. Empty: the SQLite file `arcbilling.sqlite3` in the data folder. Or `sqlite:///` and the absolute "
-        "path of a file.",
+        "Database. Empty: the SQLite file `arcbilling.sqlite3` in the data folder. Or "
+        "`postgresql://user:password@host:5432/database`, or `sqlite:///` and the absolute path of a file.",
         secret=True,
     )
-    redis_url: str = _setting("", _text, "Redis, for several processes. Not used by this version.", secret=True)
+    database_pool: int = _setting(
+        "10", _number(3, 1000), "On PostgreSQL: the most connections that each process opens, 3 or more."
+    )
+    redis_url: str = _setting(
+        "",
+        _redis,
+        "Redis, for several processes: with it they count rate limits together, and learn at once of revoked keys and "
+        "of events. `redis://:password@host:6379/0`, `rediss://` for TLS, or `unix://` and the path of a socket.",
+        secret=True,
+    )
     secret_key: str = _setting(
         "",
         _secret,
@@ -173,6 +256,13 @@ class Settings:
     )
     host: str = _setting("127.0.0.1", _text, "Address to listen on.")
     port: int = _setting("8000", _port, "Port to listen on.")
+    workers: int = _setting("1", _number(1, 1000), "Processes that serve; more than one needs PostgreSQL.")
+    shutdown_delay: float = _setting(
+        "2",
+        _seconds,
+        "Seconds between SIGTERM, from which on `/readyz` answers 503, and the end of new requests: time for a load "
+        "balancer to notice.",
+    )
     auto_migrate: bool = _setting("on", _flag, "Create and migrate the database at the start of every command.")
     rate_limit_authenticated: str = _setting("60/minute", _rate, "Budget of each API key, or `off`.")
     rate_limit_anonymous: str = _setting("10/minute", _rate, "Budget of each address without a valid key, or `off`.")
@@ -189,14 +279,31 @@ class Settings:
     )
     currency: str = _setting("USD", _currency, "Currency of clients that are created without one (ISO 4217).")
     timezone: ZoneInfo = _setting("UTC", _zone, "Billing timezone: decides which date today is (IANA name).")
+    provisioning_timeout: float = _setting(
+        "60", _time_limit, "Seconds that a module has for a call; then the call is tried again."
+    )
+    time_scale: float = _setting(
+        "1", _factor, "Schedules of retries run so many times faster, for rehearsals; 1 is their own pace."
+    )
     graphiql: bool = _setting("on", _flag, "Serve the GraphQL explorer at `/graphiql`. Not used by this version.")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "Least severe log line written.")
+    access_log: bool = _setting("on", _flag, "Write a log line for each request.")
     log_format: str = _setting(
         "auto", _choice("auto", "json", "console"), "`json`, `console`, or `auto`: console on a terminal, else JSON."
     )
 
     @property
+    def is_sqlite(self) -> bool:
+        return not self.database_url.startswith(_POSTGRES)
+
+    @property
+    def database_name(self) -> str:
+        """The database as messages name it."""
+        return str(self.sqlite_path) if self.is_sqlite else f"PostgreSQL at {without_password(self.database_url)}"
+
+    @property
     def sqlite_path(self) -> Path:
+        assert self.is_sqlite, "the database is no file"
         if not self.database_url:
             return self.data_dir / "arcbilling.sqlite3"
         return Path("/" + self.database_url.removeprefix(_SQLITE).lstrip("/"))

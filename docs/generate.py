@@ -12,11 +12,14 @@ sys.path.insert(0, str(ROOT))
 
 from arcbilling import settings  # noqa: E402
 from rest_compat.plans import compile_plans  # noqa: E402
+from schema import attempts  # noqa: E402
 from schema.events import CATALOGUE  # noqa: E402
 from schema.fields import COMMANDS  # noqa: E402
+from schema.jobs import JOBS  # noqa: E402
 from schema.root import build  # noqa: E402
 
 Rows = list[tuple[str, ...]]
+ANSWERS = JOBS[attempts.END].emits
 
 NOTE = "<!-- Made from the code by docs/generate.py: edit that, or the code. -->\n"
 
@@ -92,6 +95,8 @@ def _events() -> Rows:
     rows: Rows = []
     for name, event in CATALOGUE.items():
         told = ", ".join(f"`{command}`" for command, root in sorted(COMMANDS.items()) if event in root.emits)
+        if event in ANSWERS:
+            told += ", a module's answer"
         rows.append((f"`{name}`", _tick(event.documented), event.trigger, told))
     return rows
 

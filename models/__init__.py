@@ -8,10 +8,12 @@ MODULES = (
     "models.products",
     "models.servers",
     "models.services",
+    "models.module_calls",
     "models.invoices",
     "models.tickets",
     "models.api_keys",
     "models.events",
     "models.records",
+    "models.installation",
 )
 """Every module with models, for Tortoise and its migrations."""

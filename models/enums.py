@@ -53,7 +53,9 @@ class ServiceStatus(StrEnum):
 class ProvisionState(StrEnum):
     NONE = "none"
     QUEUED = "queued"
+    RUNNING = "running"
     OK = "ok"
+    FAILED = "failed"
 
 
 class SuspensionReason(StrEnum):
@@ -100,11 +102,22 @@ class ServerStatus(StrEnum):
     DISABLED = "disabled"
 
 
-class ServerModule(StrEnum):
-    NONE = "none"
-    MANUAL = "manual"
-
-
 class ServerFill(StrEnum):
     LEAST_FULL = "least_full"
     IN_ORDER = "in_order"
+
+
+class ModuleAction(StrEnum):
+    CREATE = "create"
+    SUSPEND = "suspend"
+    UNSUSPEND = "unsuspend"
+    TERMINATE = "terminate"
+
+
+class ModuleCallStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"

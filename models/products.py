@@ -7,7 +7,7 @@ from tortoise import fields
 from tortoise.indexes import Index
 from tortoise.models import Model
 
-from models.enums import AutoSetup, BillingCycle, ProductStatus, ProductType, ServerModule
+from models.enums import AutoSetup, BillingCycle, ProductStatus, ProductType
 
 
 class Product(Model):
@@ -24,6 +24,8 @@ class Product(Model):
     version = fields.BigIntField()
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
+    module_options = fields.TextField(null=True)
+    """JSON object: option of the module → its value, a string; null for none."""
 
     class Meta:
         table = "products"
@@ -41,11 +43,12 @@ class ProductRow(NamedTuple):
     type: ProductType
     status: ProductStatus
     auto_setup: AutoSetup
-    module: ServerModule
+    module: str
     server_group_id: int | None
     version: int
     created_at: datetime
     updated_at: datetime
+    module_options: str | None
 
 
 class Price(Model):

@@ -7,7 +7,7 @@ from tortoise import fields
 from tortoise.indexes import Index
 from tortoise.models import Model
 
-from models.enums import ServerFill, ServerModule, ServerStatus
+from models.enums import ServerFill, ServerStatus
 
 
 class ServerGroup(Model):
@@ -47,6 +47,8 @@ class Server(Model):
     version = fields.BigIntField()
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
+    credentials = fields.BinaryField(null=True)
+    """What the module logs in with, sealed; never shown."""
 
     class Meta:
         table = "servers"
@@ -62,10 +64,11 @@ class ServerRow(NamedTuple):
     server_group_id: int | None
     name: str
     hostname: str
-    module: ServerModule
+    module: str
     status: ServerStatus
     max_accounts: int | None
     accounts: int
     version: int
     created_at: datetime
     updated_at: datetime
+    credentials: bytes | None

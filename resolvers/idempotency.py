@@ -17,7 +17,7 @@ import orjson
 from arcbilling import clock
 from arcbilling.sealing import Vault
 from models.records import IdempotencyRecord, IdempotencyRow
-from resolvers.database import Database, UniqueViolation
+from resolvers.database import Database, LockTimeout
 from resolvers.tables import Session, Table, Where, WriteSession, equal, written
 
 table = Table(IdempotencyRecord, IdempotencyRow, unaudited=True)
@@ -100,16 +100,22 @@ async def peek(session: Session, asked: IdempotencyRequest) -> None:
 
 
 async def claim(session: WriteSession, asked: IdempotencyRequest) -> None:
-    """Takes the key for this transaction, or raises as `peek`."""
+    """Takes the key for this transaction, or raises as `peek`.
+
+    Where several transactions write at once, the second to take a key waits here until the first has ended.
+    """
     await peek(session, asked)
-    await table.remove(session, Where("principal = ? AND key = ?", (asked.principal, asked.key)))
     now = clock.now()
+    mine = Where("principal = ? AND key = ?", (asked.principal, asked.key))
     row = IdempotencyRow(0, asked.principal, asked.key, asked.fingerprint, None, None, now, now + KEPT_FOR)
     try:
-        await table.add(session, row)
-    except UniqueViolation:
+        await table.remove(session, mine & Where("expires_at <= ?", (now,)))
+        claimed = await table.add_unless_taken(session, row, ("principal", "key"))
+    except LockTimeout:
+        raise KeyInUse from None
+    if claimed is None:
         await peek(session, asked)
-        raise
+        raise KeyInUse
 
 
 async def store(session: WriteSession, asked: IdempotencyRequest, answer: Answer, client_id: int | None) -> None:

@@ -30,20 +30,6 @@ def overdue(today: date) -> Where:
     return equal("status", InvoiceStatus.UNPAID) & Where("due_date < ?", (today,))
 
 
-async def items_of(session: Session, invoice_ids: list[int]) -> dict[int, list[InvoiceItemRow]]:
-    found: dict[int, list[InvoiceItemRow]] = {id: [] for id in invoice_ids}
-    for item in await items.all(session, one_of("invoice_id", invoice_ids)):
-        found[item.invoice_id].append(item)
-    return found
-
-
-async def payments_of(session: Session, invoice_ids: list[int]) -> dict[int, list[PaymentRow]]:
-    found: dict[int, list[PaymentRow]] = {id: [] for id in invoice_ids}
-    for payment in await payments.all(session, one_of("invoice_id", invoice_ids)):
-        found[payment.invoice_id].append(payment)
-    return found
-
-
 async def payment_by_transaction(session: Session, method: str, transaction_id: str) -> PaymentRow | None:
     return await payments.first(session, equal("method", method) & equal("transaction_id", transaction_id))
 

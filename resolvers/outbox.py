@@ -89,7 +89,7 @@ async def rewrite_for_erasure(session: WriteSession, client_id: int, rewrite: Ca
     for start in range(0, len(changed), REWRITTEN_AT_ONCE):
         some = changed[start : start + REWRITTEN_AT_ONCE]
         sql = (
-            f"UPDATE events SET payload = rewritten.column2 FROM (VALUES {', '.join(['(?, ?)'] * len(some))}) "
-            "AS rewritten WHERE events.id = rewritten.column1"
+            "UPDATE events SET payload = rewritten.column2 FROM (VALUES "
+            f"{', '.join(['(CAST(? AS BIGINT), ?)'] * len(some))}) AS rewritten WHERE events.id = rewritten.column1"
         )
         await session.connection.fetch(sql, [value for pair in some for value in pair])

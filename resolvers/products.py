@@ -13,13 +13,6 @@ add = table.add
 save = table.save
 
 
-async def prices_of(session: Session, product_ids: list[int]) -> dict[int, list[PriceRow]]:
-    found: dict[int, list[PriceRow]] = {id: [] for id in product_ids}
-    for price in await prices.all(session, one_of("product_id", product_ids)):
-        found[price.product_id].append(price)
-    return found
-
-
 async def price(session: Session, product_id: int, cycle: BillingCycle, currency: str) -> PriceRow | None:
     return await prices.first(
         session, equal("product_id", product_id) & equal("billing_cycle", cycle) & equal("currency", currency)
@@ -28,7 +21,8 @@ async def price(session: Session, product_id: int, cycle: BillingCycle, currency
 
 async def replace_prices(session: WriteSession, product_id: int, wanted: list[PriceRow]) -> bool:
     """Makes the product's prices those wanted, where a price that stays keeps its id; tells whether any changed."""
-    present = {(p.billing_cycle, p.currency): p for p in (await prices_of(session, [product_id]))[product_id]}
+    (found,) = await prices.grouped(session, "product_id", [product_id])
+    present = {(price.billing_cycle, price.currency): price for price in found}
     changed = False
     for new in wanted:
         old = present.pop((new.billing_cycle, new.currency), None)

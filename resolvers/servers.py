@@ -3,7 +3,7 @@
 from models.servers import Server, ServerGroup, ServerGroupRow, ServerRow
 from resolvers.tables import Table, WriteSession, equal
 
-table = Table(Server, ServerRow)
+table = Table(Server, ServerRow, personal=("credentials",))
 groups = Table(ServerGroup, ServerGroupRow)
 
 by_id = table.by_id

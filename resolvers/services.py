@@ -17,3 +17,12 @@ async def count_of_client(session: Session, client_id: int, statuses: tuple[str,
 
 async def all_locked(session: WriteSession, ids: list[int]) -> list[ServiceRow]:
     return await table.all_locked(session, one_of("id", ids))
+
+
+async def locked_unless_busy(session: WriteSession, id: int) -> ServiceRow | None:
+    """The row, locked; None while another process has it, where the engine can tell, rather than waiting for it."""
+    clause = session.database.lock_clause
+    skipping = f"{clause} SKIP LOCKED" if clause else ""
+    if not await session.connection.fetch(f"SELECT id FROM services WHERE id = ?{skipping}", (id,)):
+        return None
+    return await table.locked(session, id)

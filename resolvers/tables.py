@@ -14,12 +14,16 @@ from tortoise.models import Model
 
 from arcbilling import clock
 from resolvers.database import Connection, Database, Transaction
+from resolvers.paging import Page, PageRequest, order_of, page_of
 
 R = TypeVar("R", bound=tuple[Any, ...])
 
 
 ROWS_AT_ONCE = 50
 """Rows of one INSERT: every engine takes so many values."""
+MAX_ROWS = 50_000
+"""The most rows of lists without pages that are held at once: a full page of invoices, each with all the items that it
+may have."""
 
 
 class Where(NamedTuple):
@@ -87,42 +91,6 @@ async def written(database: Database) -> AsyncIterator[WriteSession]:
     except BaseException:
         await transaction.rollback()
         raise
-
-
-class Sort(NamedTuple):
-    column: str = "id"
-    descending: bool = False
-
-
-BY_ID = Sort()
-
-
-class Cursor(NamedTuple):
-    """A place in a sorted list: the sort column's value there, and the id."""
-
-    value: Any
-    id: int
-
-
-@dataclass(frozen=True)
-class PageRequest:
-    """Which page: `limit` rows after or before a cursor, or from an offset; backwards gives the last ones."""
-
-    limit: int
-    after: Cursor | None = None
-    before: Cursor | None = None
-    backwards: bool = False
-    offset: int = 0
-    sort: Sort = BY_ID
-
-
-@dataclass(frozen=True)
-class Page(Generic[R]):
-    """Rows in the order asked for; whether there are more before and after them."""
-
-    rows: list[R]
-    has_next: bool
-    has_previous: bool
 
 
 class Table(Generic[R]):
@@ -194,6 +162,23 @@ class Table(Generic[R]):
         found = {id: int(number) for id, number in await session.connection.fetch(sql, scope.values)}
         return {id: found.get(id, 0) for id in ids}
 
+    async def grouped(self, session: Session, parent: str, ids: Collection[int], most: int = MAX_ROWS) -> list[list[R]]:
+        """The rows below each of several parents, in the order of the ids, by one statement; raises TooManyRows."""
+        rows = await self.all(session, one_of(parent, ids), limit=most + 1)
+        if len(rows) > most:
+            raise TooManyRows(f"{self.name} below {len(ids)} parents")
+        found: dict[int, list[R]] = {id: [] for id in ids}
+        for row in rows:
+            found[getattr(row, parent)].append(row)
+        return [found[id] for id in ids]
+
+    async def extent(self, session: Session, parent: str, ids: Collection[int], column: str) -> tuple[int, int]:
+        """How many rows there are below several parents, and how long the texts of a column are in all."""
+        scope = self._scoped(session, one_of(parent, ids))
+        sql = f"SELECT count(*), coalesce(sum(length({column})), 0) FROM {self.name}{_clause(scope)}"
+        ((number, characters),) = await session.connection.fetch(sql, scope.values)
+        return int(number), int(characters)
+
     async def exists(self, session: Session, where: Where) -> bool:
         scope = self._scoped(session, where)
         return bool(await session.connection.fetch(f"SELECT 1 FROM {self.name}{_clause(scope)} LIMIT 1", scope.values))
@@ -201,10 +186,10 @@ class Table(Generic[R]):
     async def page(self, session: Session, request: PageRequest, where: Where = EVERYTHING) -> Page[R]:
         """One page by keyset: its cost does not grow with its place in the table."""
         scope = self._scoped(session, where) & self._beyond(request)
-        sql = f"{self._select}{_clause(scope)} ORDER BY {_order(request)} LIMIT {request.limit + 1}"
+        sql = f"{self._select}{_clause(scope)} ORDER BY {order_of(request)} LIMIT {request.limit + 1}"
         if request.offset:
             sql += f" OFFSET {request.offset}"
-        return _page(self._rows(session, await session.connection.fetch(sql, scope.values)), request)
+        return page_of(self._rows(session, await session.connection.fetch(sql, scope.values)), request)
 
     async def pages(
         self, session: Session, parent: str, ids: Collection[int], request: PageRequest, where: Where = EVERYTHING
@@ -214,13 +199,13 @@ class Table(Generic[R]):
         columns = ", ".join(self.columns)
         sql = (
             f"SELECT {columns} FROM (SELECT {columns}, row_number() OVER (PARTITION BY {parent} "
-            f"ORDER BY {_order(request)}) AS place FROM {self.name}{_clause(scope)}) AS ranked "
+            f"ORDER BY {order_of(request)}) AS place FROM {self.name}{_clause(scope)}) AS ranked "
             f"WHERE place <= {request.limit + 1} ORDER BY {parent}, place"
         )
         found: dict[int, list[R]] = {id: [] for id in ids}
         for row in self._rows(session, await session.connection.fetch(sql, scope.values)):
             found[getattr(row, parent)].append(row)
-        return {id: _page(rows, request) for id, rows in found.items()}
+        return {id: page_of(rows, request) for id, rows in found.items()}
 
     # Writing
 
@@ -247,11 +232,17 @@ class Table(Generic[R]):
             ids = await session.connection.fetch(sql, [value for row in some for value in row[1:]])
             for row, id in zip(some, sorted(id for (id,) in ids), strict=True):
                 added.append(cast(Any, row)._replace(id=id))
-        self._note_owners(session, added)
-        if self._audited:
-            for row in added:
-                values = zip(self.columns[1:], row[1:], strict=True)
-                self._remember(session, row[0], {name: (None, value) for name, value in values if value is not None})
+        self._note_added(session, added)
+        return added
+
+    async def add_unless_taken(self, session: WriteSession, row: R, unique: tuple[str, ...]) -> R | None:
+        """Inserts the row, unless there is one with the same values in the columns of a unique constraint."""
+        sql = f"{self._insert}{self._values} ON CONFLICT ({', '.join(unique)}) DO NOTHING RETURNING id"
+        ids = await session.connection.fetch(sql, row[1:])
+        if not ids:
+            return None
+        added: R = cast(Any, row)._replace(id=ids[0][0])
+        self._note_added(session, [added])
         return added
 
     async def save(self, session: WriteSession, old: R, new: R) -> R:
@@ -297,6 +288,12 @@ class Table(Generic[R]):
         return [id for (id,) in rows]
 
     # Inside
+
+    def _note_added(self, session: WriteSession, rows: Iterable[R]) -> None:
+        self._note_owners(session, rows)
+        for row in rows if self._audited else ():
+            values = zip(self.columns[1:], row[1:], strict=True)
+            self._remember(session, row[0], {name: (None, value) for name, value in values if value is not None})
 
     def _remember(self, session: WriteSession, id: int, columns: Mapping[str, tuple[object, object]]) -> None:
         kept = {name: None if name in self._personal else pair for name, pair in columns.items()}
@@ -347,22 +344,12 @@ class Table(Generic[R]):
         return where
 
 
+class TooManyRows(Exception):
+    """More rows were asked for than may be held at once."""
+
+
 class StaleRow(Exception):
     """A row was saved that is no longer as it was read: it was not locked."""
-
-
-def _order(request: PageRequest) -> str:
-    direction = " DESC" if request.sort.descending != request.backwards else ""
-    return f"id{direction}" if request.sort.column == "id" else f"{request.sort.column}{direction}, id{direction}"
-
-
-def _page(rows: list[R], request: PageRequest) -> Page[R]:
-    more = len(rows) > request.limit
-    rows = rows[: request.limit]
-    if request.backwards:
-        rows.reverse()
-        return Page(rows, has_next=request.before is not None, has_previous=more)
-    return Page(rows, has_next=more, has_previous=request.after is not None or request.offset > 0)
 
 
 def _clause(where: Where) -> str:

@@ -8,13 +8,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from types import NoneType
 from typing import Generic, Protocol, TypeVar
 
 import structlog
 
 from resolvers import audit, idempotency
-from resolvers.database import Database
-from resolvers.idempotency import Answer, AnswerErased, IdempotencyRequest, KeyReused, Replay
+from resolvers.database import Conflict, ConnectionLost, Database, UniqueViolation
+from resolvers.idempotency import Answer, AnswerErased, IdempotencyRequest, KeyInUse, KeyReused, Replay
 from resolvers.tables import WriteSession
 
 T = TypeVar("T")
@@ -55,8 +56,10 @@ class Unit:
         self.action = ""
         self.client_id: int | None = None
         """The client that the work concerns, for the records."""
-        self.stopped: Replay | KeyReused | AnswerErased | None = None
+        self.stopped: Replay | KeyReused | KeyInUse | AnswerErased | None = None
         """Why the work was not done: its Idempotency-Key was used before."""
+        self.committing = False
+        """Once it is, a connection that breaks leaves open whether the work was done."""
         self.deadline = asyncio.timeout(None)
         self._after_commit: list[Callable[[], None]] = []
 
@@ -69,7 +72,7 @@ class Unit:
         if self.asked is not None:
             try:
                 await idempotency.claim(self.session, self.asked)
-            except (Replay, KeyReused, AnswerErased) as stopped:
+            except (Replay, KeyReused, KeyInUse, AnswerErased) as stopped:
                 self.stopped = stopped
                 raise
         return self.session
@@ -84,6 +87,7 @@ class Unit:
         if self.asked is not None and answer is not None:
             told = next(iter(self.session.clients), None) if self.client_id is None else self.client_id
             await idempotency.store(self.session, self.asked, answer, told)
+        self.committing = True
         await self.session.transaction.commit()
         for call in self._after_commit:
             call()
@@ -93,12 +97,31 @@ class Unit:
             await self.session.transaction.rollback()
 
 
-async def run(unit: Unit, work: Callable[[Unit], Awaitable[Outcome[T]]]) -> T:
-    """Does the work within the unit: commits if it stands, else rolls back; cancelling the caller does neither."""
-    task = asyncio.create_task(_run(unit, work), name="unit-of-work")
-    _running.add(task)
-    task.add_done_callback(_finished)
-    return await asyncio.shield(task)
+UNDONE = (Conflict, ConnectionLost, UniqueViolation)
+"""What undoes a unit through no fault of its own.
+
+Another may have added the same unique value at the same moment; done again, the work sees it and says what it means.
+"""
+TRIES = 3
+
+
+async def run(new: Callable[[], Unit], work: Callable[[Unit], Awaitable[Outcome[T]]]) -> T:
+    """Does the work within a new unit: commits if it stands, else rolls back; cancelling the caller does neither.
+
+    What was undone is done again in another unit, unless its commit had begun: then it may stand.
+    """
+    for last in [*[False] * (TRIES - 1), True]:
+        unit = new()
+        task = asyncio.create_task(_run(unit, work), name="unit-of-work")
+        _running.add(task)
+        task.add_done_callback(_finished)
+        try:
+            return await asyncio.shield(task)
+        except UNDONE as error:
+            if last or unit.committing:
+                raise
+            log.info("a unit of work is done again", error=str(error), action=unit.action, request_id=unit.request_id)
+    raise AssertionError("the last try returns or raises")
 
 
 async def _run(unit: Unit, work: Callable[[Unit], Awaitable[Outcome[T]]]) -> T:
@@ -115,10 +138,13 @@ async def _run(unit: Unit, work: Callable[[Unit], Awaitable[Outcome[T]]]) -> T:
         raise
 
 
+_EXPECTED = (Replay, KeyReused, KeyInUse, AnswerErased, NoneType)
+
+
 def _finished(task: "asyncio.Task[object]") -> None:
     _running.discard(task)
     # Retrieved here too, since the caller may have gone away.
-    if not task.cancelled() and not isinstance(error := task.exception(), Replay | KeyReused | AnswerErased | None):
+    if not task.cancelled() and not isinstance(error := task.exception(), _EXPECTED):
         log.debug("unit of work failed", error=type(error).__name__)
 
 

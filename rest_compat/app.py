@@ -75,12 +75,14 @@ class RestApp:
     async def _answer(self, call: Call, scope: Scope) -> Answer:
         path = scope["path"].removeprefix(PREFIX).rstrip("/")
         if path == "/openapi.json":
+            scope["state"]["route"] = path
             return self._description(scope["method"])
         call.admitted()
         matched = self._match(scope["method"], path)
         if isinstance(matched, Answer):
             return matched
         plan, actor = matched.plan, call.admitted()
+        scope["state"]["route"] = plan.route.path
         if missing := plan.operation.authorise(actor):
             raise error_of(missing[0], call.request_id)
         query = scope["query_string"].decode("latin-1")

@@ -27,7 +27,7 @@ from graphql import (
 
 from rest_compat.routes import ROUTES, Route
 from schema.checks import Member, Shape
-from schema.execution import Operation, compile_operation
+from schema.documents import Operation, compile_operation
 from schema.fields import COMMANDS, QUERIES, Root
 
 DOCUMENTS = Path(__file__).parent / "documents"

@@ -57,6 +57,11 @@ class Policy:
     def reading(cls, scope: Scope) -> "Policy":
         return cls(scope, scope in _OPEN_TO_CLIENTS)
 
+    @classmethod
+    def of(cls, requires: "Scope | Policy") -> "Policy":
+        """What is declared by its scope alone is read."""
+        return requires if isinstance(requires, Policy) else cls.reading(requires)
+
     def __str__(self) -> str:
         return self.scope.value
 

@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from arcbilling import clock
 from models.clients import ClientRow
 from models.enums import ClientStatus, InvoiceStatus, ServiceStatus
-from resolvers import api_keys, clients, invoices, services, tickets
+from resolvers import api_keys, clients, invoices, module_calls, services, tickets
 from resolvers.filters import matching
 from resolvers.tables import Where
 from schema import erasure
@@ -218,6 +218,12 @@ def check_deletable(open_services: int, open_invoices: int) -> None:
         )
 
 
+def check_finished(module_calls: int) -> None:
+    """An account that is still to be removed is known by the user name that erasure blanks."""
+    if module_calls:
+        raise refused(f"The client cannot be deleted: {_counted(module_calls, 'module call')} not finished.")
+
+
 def erased(row: ClientRow, now: datetime) -> ClientRow:
     """What is left of a client: a row that invoices can point to, without anything personal."""
     blank: dict[str, Any] = dict.fromkeys(clients.PERSONAL) | dict.fromkeys(clients.NEVER_NULL, "")
@@ -311,7 +317,8 @@ async def client_update(context: Context, id: ClientId, input: ClientUpdateInput
 async def client_delete(context: Context, id: ClientId) -> DeletedRow:
     """Erases a client: personal data is blanked, the e-mail address is free again, invoices are kept.
 
-    Refused while the client has a pending, active or suspended service, or an unpaid or draft invoice.
+    Refused while the client has a pending, active or suspended service, or an unpaid or draft invoice, or while a
+    module is still to do something for it.
     """
     session = context.writing
     row = await clients.locked(session, id) or _missing(id)
@@ -320,6 +327,7 @@ async def client_delete(context: Context, id: ClientId) -> DeletedRow:
         await services.count_of_client(session, id, live),
         await invoices.count_of_client(session, id, (InvoiceStatus.UNPAID, InvoiceStatus.DRAFT)),
     )
+    check_finished(await module_calls.unfinished_of_client(session, id))
     gone = await clients.save(session, row, erased(row, clock.now()))
     await api_keys.revoke_of_client(session, id, clock.now())
     context.after_commit(context.keys_changed)

@@ -1,6 +1,7 @@
 """GraphQL's own words for a value that does not fit, in ours: by name, and without the value, which may be a secret."""
 
 import re
+from importlib import import_module
 
 from schema.errors import Code, DomainError, invalid_fields, sentence
 
@@ -13,10 +14,18 @@ _REASONS = (
     (re.compile(r"encountered error '(must .*?)'(?:;|$)", re.DOTALL), None),
 )
 
+MOST = 1_000
+"""So many characters of graphql-core's words are told."""
+
+# Nothing of a value is told, so nothing of it is printed: each error of a large value would print the whole of it.
+_printing = import_module("graphql.utilities.validate_input_value")
+_printing.inspect = _printing.print_for_error = lambda _: "a value"  # type: ignore[attr-defined]
+
 
 def refused_value(message: str) -> DomainError:
     """The error for a message of graphql-core: with the member and the contract's sentence where it names one."""
     text = _ECHO.sub("", message)  # first, so that nothing of the value is taken for graphql-core's own words
+    text = text if len(text) <= MOST else f"{text[:MOST]}…"
     at = _AT.search(text)
     path = _snake(at.group(1)) if at else ""
     for pattern, reason in _REASONS:

@@ -12,9 +12,10 @@ import orjson
 import strawberry
 
 from resolvers.filters import created
-from resolvers.tables import BY_ID, EVERYTHING, Cursor, Page, PageRequest, Session, Sort, Table, Where
+from resolvers.paging import BY_ID, Cursor, Page, PageRequest, Sort
+from resolvers.tables import EVERYTHING, Session, Table, Where
 from schema import limits
-from schema.actors import Scope
+from schema.actors import Policy, Scope
 from schema.checks import Between, Text
 from schema.context import Context
 from schema.errors import invalid
@@ -175,7 +176,7 @@ LISTS: dict[str, Table[Any]] = {}
 
 
 def lists(
-    of: Any, table: Table[Any], *, requires: Scope, sort: type[Enum], unsorted: Sort = BY_ID
+    of: Any, table: Table[Any], *, requires: Scope | Policy, sort: type[Enum], unsorted: Sort = BY_ID
 ) -> Callable[[Callable[[F], Where]], Callable[[F], Where]]:
     """Declares the list of a type's objects. What is decorated tells which rows a filter means."""
 

@@ -1,19 +1,26 @@
 """What an operation runs with: who calls, the database, the loaders of this operation."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
 from arcbilling.sealing import Vault
+from provisioning.registry import Modules
 from resolvers.database import Database
-from resolvers.tables import Session, WriteSession
+from resolvers.idempotency import IdempotencyRequest
+from resolvers.tables import MAX_ROWS, Session, Table, TooManyRows, WriteSession
 from resolvers.unit_of_work import Unit
 from schema.actors import Actor
+from schema.errors import DomainError, refused
 
 K = TypeVar("K")
 V = TypeVar("V")
+R = TypeVar("R", bound=tuple[Any, ...])
+
+MAX_TEXT = 8 * 1024 * 1024
+"""The most characters of messages that one operation may hold."""
 
 
 @dataclass
@@ -26,6 +33,8 @@ class Context:
     request_id: str
     currency: str
     """The currency of clients that are created without one."""
+    modules: Modules
+    """The modules that products and servers may name."""
     keys_changed: Callable[[], None] = lambda: None
     """To be called once a change of API keys is committed: whatever is known of them is old."""
     committed: Callable[[], None] = lambda: None
@@ -33,6 +42,8 @@ class Context:
     unit: Unit | None = None
     _loaders: dict[object, DataLoader[Any, Any]] = field(default_factory=dict)
     _reader: Session | None = None
+    _rows: int = 0
+    _text: int = 0
 
     @property
     def session(self) -> Session:
@@ -62,6 +73,40 @@ class Context:
         value: V = await loader.load(key)
         return value
 
+    async def below(self, table: Table[R], parent: str, id: int, *, text: str | None = None) -> list[R]:
+        """The rows of a list without pages, below one object; refused when the operation holds too much of them.
+
+        No page size bounds such lists, so the operation's cost does not tell how long they are. `text` names a column
+        of long texts, which are counted too.
+        """
+
+        async def each(session: Session, ids: list[int]) -> list[list[R]]:
+            if text is not None and len(ids) > 1:
+                _, characters = await table.extent(session, parent, ids, text)
+                _hold("characters of text", self._text + characters, MAX_TEXT)
+            try:
+                return await table.grouped(session, parent, ids, MAX_ROWS - self._rows)
+            except TooManyRows:
+                raise _too_much(what, MAX_ROWS) from None
+
+        what = table.name.replace("_", " ")
+        rows = await self.load(table.name, id, each)
+        self._rows += len(rows)
+        self._text += sum(len(getattr(row, text)) for row in rows) if text is not None else 0
+        _hold(what, self._rows, MAX_ROWS)  # what was read once may be shown again, and again
+        _hold("characters of text", self._text, MAX_TEXT)
+        return rows
+
+    def new_unit(self, asked: IdempotencyRequest | None = None) -> Unit:
+        """A unit of work for whoever is calling."""
+        unit = Unit(self.database, self.actor, self.request_id, asked)
+        unit.after_commit(self.committed)
+        return unit
+
+    def within(self, unit: Unit) -> "Context":
+        """The context of what is done in a unit of work: it reads what the unit has written."""
+        return replace(self, unit=unit, _loaders={})
+
     def after_commit(self, call: Callable[[], None]) -> None:
         """Calls it once the command that is running is committed."""
         assert self.unit is not None, "only a command commits"
@@ -70,3 +115,12 @@ class Context:
     def forget(self) -> None:
         """Drops what loaders have read: a command has changed it."""
         self._loaders.clear()
+
+
+def _hold(what: str, number: int, most: int) -> None:
+    if number > most:
+        raise _too_much(what, most)
+
+
+def _too_much(what: str, most: int) -> DomainError:
+    return refused(f"This asks for more than {most:,} {what}. Ask for fewer at once.")

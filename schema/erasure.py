@@ -2,7 +2,7 @@
 
 import orjson
 
-from resolvers import idempotency, outbox, services, tickets
+from resolvers import idempotency, module_calls, outbox, services, tickets
 from resolvers.clients import PERSONAL
 from resolvers.filters import matching
 from schema.context import Context
@@ -15,6 +15,7 @@ async def erase_traces(context: Context, client_id: int) -> None:
     session = context.writing
     own = matching(client_id=client_id)
     await services.table.blank(session, own, domain=None, username=None, suspension_note=None)
+    await module_calls.erase(session, client_id)
     await tickets.table.blank(session, own, subject="")
     await tickets.messages.blank(session, own, body="")
     await outbox.rewrite_for_erasure(session, client_id, payload_without_personal)

@@ -8,7 +8,8 @@ import strawberry
 
 from models.events import EventRow
 from resolvers import outbox
-from resolvers.tables import EVERYTHING, Sort, Where, one_of
+from resolvers.paging import Sort
+from resolvers.tables import EVERYTHING, Where, one_of
 from schema import ids
 from schema.actors import Scope
 from schema.checks import Text

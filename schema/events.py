@@ -13,6 +13,7 @@ from arcbilling import clock
 from resolvers import outbox
 from schema.context import Context
 from schema.fields import COMMANDS
+from schema.jobs import JOBS
 from schema.scalars import write_time
 from schema.snapshots import snapshot
 
@@ -109,8 +110,9 @@ class TicketClosed(Event): ...
 async def emit(context: Context, happened: Event) -> None:
     """Writes the event's row in the transaction of the command that is running."""
     assert context.unit is not None
-    declared = COMMANDS[context.unit.action].emits
-    assert type(happened) in declared, f"{context.unit.action} does not declare that it emits {happened.name}"
+    action = context.unit.action
+    declared = COMMANDS[action].emits if action in COMMANDS else JOBS[action].emits
+    assert type(happened) in declared, f"{action} does not declare that it emits {happened.name}"
     now = clock.now()
     body = {
         "data": {**snapshot(happened.object_type, happened.row), **happened.extra},

@@ -40,7 +40,7 @@ QUERIES: dict[str, Root] = {}
 COMMANDS: dict[str, Root] = {}
 
 
-def query(result: Any, *, requires: Scope | None) -> Callable[[Resolver[P, R]], Resolver[P, R]]:
+def query(result: Any, *, requires: Scope | Policy | None) -> Callable[[Resolver[P, R]], Resolver[P, R]]:
     """Declares a root field that reads. `requires=None` leaves the decision to the resolver (`node`)."""
 
     def declare(function: Resolver[P, R]) -> Any:
@@ -51,7 +51,7 @@ def query(result: Any, *, requires: Scope | None) -> Callable[[Resolver[P, R]], 
             context: Context = info.context
             return await untyped(context, **clean(shape, arguments))
 
-        policy = None if requires is None else Policy.reading(requires)
+        policy = None if requires is None else Policy.of(requires)
         _register(QUERIES, function, resolve, result, policy, shape, ())
         return function
 
@@ -96,7 +96,7 @@ def command(
     return declare
 
 
-def relation(result: Any, *, requires: Scope) -> Callable[[Callable[..., Awaitable[Any]]], Any]:
+def relation(result: Any, *, requires: Scope | Policy) -> Callable[[Callable[..., Awaitable[Any]]], Any]:
     """Declares a field that leads to other objects; it requires the scope of what it leads to."""
 
     def declare(function: Callable[..., Awaitable[Any]]) -> Any:
@@ -112,8 +112,8 @@ def relation(result: Any, *, requires: Scope) -> Callable[[Callable[..., Awaitab
         return strawberry.field(
             resolver=resolve,
             graphql_type=result,
-            description=_description(function, Policy.reading(requires), ()),
-            metadata={"requires": Policy.reading(requires)},
+            description=_description(function, Policy.of(requires), ()),
+            metadata={"requires": Policy.of(requires)},
         )
 
     return declare

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     SERVER = "srv"
     SERVER_GROUP = "grp"
     API_KEY = "key"
+    MODULE_CALL = "mcl"
 
 
 def write(kind: Kind, id: int) -> str:

@@ -104,12 +104,12 @@ class Invoice(Node):
     @relation(list[InvoiceItem], requires=Scope.INVOICES_READ)
     async def items(root: InvoiceRow, context: Context) -> list[InvoiceItemRow]:
         """Its lines."""
-        return await context.load("items", root.id, _items)
+        return await context.below(invoices.items, "invoice_id", root.id)
 
     @relation(list[Payment], requires=Scope.INVOICES_READ)
     async def payments(root: InvoiceRow, context: Context) -> list[PaymentRow]:
         """What was received for it, the oldest first."""
-        return await context.load("payments", root.id, _payments)
+        return await context.below(invoices.payments, "invoice_id", root.id)
 
     @relation(Client | None, requires=Scope.CLIENTS_READ)
     async def client(root: InvoiceRow, context: Context) -> ClientRow | None:
@@ -331,13 +331,3 @@ async def cancel_invoice(context: Context, row: InvoiceRow) -> InvoiceRow:
 
 def _missing(id: int) -> Any:
     raise not_found("Invoice", id)
-
-
-async def _items(session: Any, ids: list[int]) -> list[list[InvoiceItemRow]]:
-    found = await invoices.items_of(session, ids)
-    return [found[id] for id in ids]
-
-
-async def _payments(session: Any, ids: list[int]) -> list[list[PaymentRow]]:
-    found = await invoices.payments_of(session, ids)
-    return [found[id] for id in ids]

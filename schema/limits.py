@@ -37,7 +37,7 @@ from graphql import (
 
 MAX_BYTES: Final = 65_536
 MAX_TOKENS: Final = 2_000
-MAX_OPERATIONS: Final = 20
+MAX_OPERATIONS: Final = 5
 MAX_FRAGMENTS: Final = 50
 MAX_DEPTH: Final = 12
 MAX_FIELDS_PER_SELECTION: Final = 300
@@ -46,6 +46,7 @@ MAX_MUTATIONS: Final = 5
 MAX_ALIASES: Final = 30
 MAX_DIRECTIVES: Final = 20
 MAX_COST: Final = 5_000
+MAX_LIST: Final = 1_000
 MAX_INTROSPECTION_DEPTH: Final = 20
 MAX_INTROSPECTION_LISTS: Final = 2
 
@@ -120,6 +121,7 @@ def measure(
     _limit(len(operations), MAX_OPERATIONS, "The document has {} operations")
     _limit(len(fragments), MAX_FRAGMENTS, "The document has {} fragments")
 
+    _limit_lists(variables or {})
     walk = _Walk(schema, operation, variables or {})
     for fragment in _spread_first(fragments):
         walk.add_fragment(fragment)
@@ -167,8 +169,12 @@ class _Walk:
 
     def _selections(self, node: SelectionSetNode | None, parent: GraphQLCompositeType | None) -> Measure:
         total = _NOTHING
+        leaves = aliases = 0
         for selection in node.selections if node else ():
             match selection:
+                case FieldNode(selection_set=None):
+                    leaves += 1
+                    aliases += selection.alias is not None
                 case FieldNode():
                     total += self._field(selection, parent)
                 case FragmentSpreadNode():
@@ -177,6 +183,8 @@ class _Walk:
                     total += self._selections(selection.selection_set, self._named(condition) if condition else parent)
             if selection.directives:
                 total += _directives(selection.directives)
+        if leaves:
+            total += Measure(depth=1, cost=leaves, aliases=aliases, root_fields=leaves, fields=leaves)
         _limit(total.root_fields, MAX_FIELDS_PER_SELECTION, "A selection set has {} fields")
         return total
 
@@ -239,6 +247,18 @@ def _introspection(node: FieldNode, below: Measure) -> Measure:
 def _limit(value: int, most: int, finding: str) -> None:
     if value > most:
         raise LimitError(f"{finding.format(f'{value:,}')}; at most {most:,} are allowed.")
+
+
+def _limit_lists(variables: Mapping[str, object]) -> None:
+    """Each entry of a list is dear to read; no list may have so many, and its own field says how many it takes."""
+    waiting = list(variables.values())
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            _limit(len(value), MAX_LIST, "A list in the variables has {} entries")
+            waiting += value
 
 
 def _spread_first(fragments: Iterable[FragmentDefinitionNode]) -> Iterator[FragmentDefinitionNode]:

@@ -19,7 +19,7 @@ from schema.events import InvoicePaid, ServiceCreated, ServiceUnsuspended, emit
 from schema.fields import command
 from schema.invoices import Invoice, InvoiceId, illegal, settled
 from schema.periods import paid_until
-from schema.services import Service, lifted, provision
+from schema.services import lifted, set_up, stored
 
 # Rules
 
@@ -133,22 +133,19 @@ async def invoice_pay(
 async def _after_payment(context: Context, invoice: InvoiceRow) -> None:
     """Moves the due dates of the services that were paid for, provisions those that waited, lifts suspensions."""
     session = context.writing
-    lines = (await invoices.items_of(session, [invoice.id]))[invoice.id]
+    (lines,) = await invoices.items.grouped(session, "invoice_id", [invoice.id])
     periods = {line.service_id: line for line in lines if line.service_id and line.kind is ItemKind.RECURRING}
     for row in await services.all_locked(session, [id for id in periods if id is not None]):
         after = paid_until(row, periods[row.id])
         product = await products.by_id(session, row.product_id)
         if product is not None and product.auto_setup is AutoSetup.ON_PAYMENT:
-            after = provision(after, product)
+            after = await set_up(context, after, product)
         unpaid = await invoices.unpaid_of_service(session, row.id)
         if not any(other.due_date < clock.today() for other in unpaid):
             after = lifted(after)
-        if after == row:
-            continue
-        after = await services.save(session, row, after)
-        if after.status is not row.status:
-            happened = ServiceUnsuspended if row.status is ServiceStatus.SUSPENDED else ServiceCreated
-            await emit(context, happened(Service, after, after.client_id))
+        await stored(
+            context, row, after, ServiceUnsuspended if row.status is ServiceStatus.SUSPENDED else ServiceCreated
+        )
 
 
 def _missing(id: int) -> Any:

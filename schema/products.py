@@ -3,19 +3,21 @@
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
+import orjson
 import strawberry
 
 from arcbilling import clock
-from models.enums import AutoSetup, BillingCycle, ProductStatus, ProductType, ServerModule
+from models.enums import AutoSetup, BillingCycle, ProductStatus, ProductType
 from models.products import PriceRow, ProductRow
 from models.servers import ServerGroupRow
+from provisioning.registry import NONE
 from resolvers import products, servers
 from resolvers.filters import matching
 from resolvers.tables import Where
 from schema import money
-from schema.actors import Scope
+from schema.actors import Policy, Scope
 from schema.checks import NEVER_NULL, Reference, Text
 from schema.connections import lists
 from schema.context import Context
@@ -37,7 +39,7 @@ from schema.fields import (
 from schema.ids import Kind
 from schema.moments import Since, Until
 from schema.nodes import Node
-from schema.servers import ServerGroup
+from schema.servers import ServerGroup, known_module
 
 strawberry.enum(ProductType, description="What kind of thing is sold.")
 strawberry.enum(ProductStatus, description="`ACTIVE` is on offer, `HIDDEN` sold by staff alone, `RETIRED` not sold.")
@@ -45,6 +47,8 @@ strawberry.enum(AutoSetup, description="When a service is provisioned: at once, 
 strawberry.enum(BillingCycle, description="How often a service is charged.")
 
 ProductId = Annotated[int, *id_argument(Kind.PRODUCT)]
+STAFF = Policy(Scope.PRODUCTS_READ, open_to_clients=False)
+"""How a product is made is for staff."""
 
 
 @strawberry.type(description="What a product costs for one billing cycle in one currency.")
@@ -55,6 +59,17 @@ class Price:
     setup_fee: Decimal = money_field("Once, with the first invoice.")
 
 
+class Option(NamedTuple):
+    name: str
+    value: str
+
+
+@strawberry.type(description="An option of a product for its module.")
+class ModuleOption:
+    name: str = plain("Name.")
+    value: str = plain("Value.")
+
+
 @strawberry.type(description="Something that is sold.")
 class Product(Node):
     id: strawberry.ID = identifier(Kind.PRODUCT, "`pro_2`.")
@@ -63,17 +78,24 @@ class Product(Node):
     type: ProductType = plain("What kind of thing it is.")
     status: ProductStatus = plain("Whether it is on offer.")
     auto_setup: AutoSetup = plain("When a service of it is provisioned.", extra=True)
-    module: ServerModule = plain("What provisions its services; `NONE` needs nothing.", extra=True)
+    module: str = plain(
+        "What provisions its services: `none` needs nothing, `manual` is staff, else the name of a module.", extra=True
+    )
     server_group_id: strawberry.ID | None = identifier(
         Kind.SERVER_GROUP, "The group of servers that its services are placed in.", extra=True
     )
     created_at: datetime = plain("When the product was created.", extra=True)
     updated_at: datetime = plain("When the product was last changed.", extra=True)
 
+    @relation(list[ModuleOption], requires=STAFF)
+    async def module_options(root: ProductRow, context: Context) -> list[Option]:
+        """What its module is told with each call."""
+        return [Option(*pair) for pair in options_of(root).items()]
+
     @relation(list[Price], requires=Scope.PRODUCTS_READ)
     async def pricing(root: ProductRow, context: Context) -> list[PriceRow]:
         """Its prices. A cycle and currency without one is not sold."""
-        return await context.load("prices", root.id, _prices)
+        return await context.below(products.prices, "product_id", root.id)
 
     @relation(ServerGroup | None, requires=Scope.SERVERS_READ)
     async def server_group(root: ProductRow, context: Context) -> ServerGroupRow | None:
@@ -106,6 +128,12 @@ class PriceInput:
     setup_fee: Decimal | None = member("Once, with the first invoice; default zero.", optional=True)
 
 
+@strawberry.input(description="An option for a product's module.")
+class ModuleOptionInput:
+    name: Annotated[str, Text(60)] = member("Name.")
+    value: Annotated[str, Text(1000)] = member("Value.")
+
+
 @strawberry.input(description="A new product.")
 class ProductCreateInput:
     name: str = member("Name.")
@@ -113,7 +141,12 @@ class ProductCreateInput:
     type: ProductType | None = member("Default `HOSTING`.", optional=True)
     status: ProductStatus | None = member("Default `ACTIVE`.", optional=True)
     auto_setup: AutoSetup | None = member("Default `ON_ORDER`.", optional=True)
-    module: ServerModule | None = member("What provisions its services; default `NONE`.", optional=True)
+    module: str | None = member(
+        "What provisions its services: `none` (default), `manual`, or the name of a module.", optional=True
+    )
+    module_options: list[ModuleOptionInput] | None = member(
+        "What its module is told with each call; the module's page says which options it has.", optional=True
+    )
     server_group_id: Annotated[int | None, Reference(Kind.SERVER_GROUP)] = id_member(
         "The group of servers that its services are placed in.", optional=True
     )
@@ -129,7 +162,10 @@ class ProductUpdateInput:
     type: Annotated[ProductType | None, NEVER_NULL] = member("What kind of thing it is.", optional=True)
     status: Annotated[ProductStatus | None, NEVER_NULL] = member("Whether it is on offer.", optional=True)
     auto_setup: Annotated[AutoSetup | None, NEVER_NULL] = member("When its services are provisioned.", optional=True)
-    module: Annotated[ServerModule | None, NEVER_NULL] = member("What provisions its services.", optional=True)
+    module: Annotated[str | None, Text(40), NEVER_NULL] = member("What provisions its services.", optional=True)
+    module_options: list[ModuleOptionInput] | None = member(
+        "All options of its module, in place of those it has; null for none.", optional=True
+    )
     server_group_id: Annotated[int | None, Reference(Kind.SERVER_GROUP)] = id_member(
         "The group of servers that its services are placed in.", optional=True
     )
@@ -166,6 +202,22 @@ def price_rows(prices: list[PriceInput]) -> list[PriceRow]:
     return list(rows.values())
 
 
+def options_of(product: ProductRow) -> dict[str, str]:
+    """What the product's module is told with each call."""
+    found: dict[str, str] = orjson.loads(product.module_options or "{}")
+    return found
+
+
+def options_text(options: list[ModuleOptionInput] | None) -> str | None:
+    """The options as they are stored; each name once."""
+    stored: dict[str, str] = {}
+    for place, option in enumerate(options or ()):
+        if option.name in stored:
+            raise invalid(f"module_options[{place}].name", f"repeats the option {option.name}")
+        stored[option.name] = option.value
+    return orjson.dumps(stored).decode() if stored else None
+
+
 # Queries
 
 
@@ -197,11 +249,12 @@ async def product_create(context: Context, input: ProductCreateInput) -> Product
         type=input.type or ProductType.HOSTING,
         status=input.status or ProductStatus.ACTIVE,
         auto_setup=input.auto_setup or AutoSetup.ON_ORDER,
-        module=input.module or ServerModule.NONE,
+        module=known_module(context, input.module) or NONE,
         server_group_id=input.server_group_id or None,
         version=1,
         created_at=now,
         updated_at=now,
+        module_options=options_text(input.module_options) if given(input.module_options) else None,
     )
     row = await products.add(context.writing, row)
     await products.replace_prices(context.writing, row.id, prices)
@@ -213,8 +266,11 @@ async def product_update(context: Context, id: ProductId, input: ProductUpdateIn
     """Changes a product. Services that were sold keep their price."""
     row = await products.locked(context.writing, id) or _missing(id)
     await _check_group(context, input.server_group_id)
+    known_module(context, input.module)
     names = ("name", "description", "type", "status", "auto_setup", "module", "server_group_id")
     after = row._replace(**members_given(input, *names))
+    if given(input.module_options):
+        after = after._replace(module_options=options_text(input.module_options))
     repriced = given(input.prices) and await products.replace_prices(
         context.writing, id, price_rows(input.prices or [])
     )
@@ -231,8 +287,3 @@ def _missing(id: int) -> Any:
 async def _check_group(context: Context, id: Any) -> None:
     if given(id) and id is not None and await servers.groups.by_id(context.session, id) is None:
         raise invalid("server_group_id", f"names no server group: {id}")
-
-
-async def _prices(session: Any, ids: list[int]) -> list[list[PriceRow]]:
-    found = await products.prices_of(session, ids)
-    return [found[id] for id in ids]

@@ -15,11 +15,12 @@ from strawberry.types.field import StrawberryField
 from models.api_keys import ApiKeyRow
 from models.clients import ClientRow
 from models.invoices import InvoiceRow
+from models.module_calls import ModuleCallRow
 from models.products import ProductRow
 from models.servers import ServerGroupRow, ServerRow
 from models.services import ServiceRow
 from models.tickets import DepartmentRow, TicketRow
-from resolvers import api_keys, clients, invoices, products, servers, services, tickets
+from resolvers import api_keys, clients, invoices, module_calls, products, servers, services, tickets
 from resolvers.tables import Table
 from schema import (  # each module declares its fields as it is imported
     api_keys as _api_keys,
@@ -38,6 +39,12 @@ from schema import (
 )
 from schema import (
     invoices as _invoices,
+)
+from schema import (
+    module_calls as _module_calls,
+)
+from schema import (
+    orders as _orders,
 )
 from schema import (
     payments as _payments,
@@ -69,6 +76,8 @@ MODULES = (
     _departments,
     _event_log,
     _invoices,
+    _module_calls,
+    _orders,
     _payments,
     _products,
     _servers,
@@ -80,11 +89,11 @@ MODULES = (
 class NodeType:
     """How the objects of one type are found by their id, and known by their row."""
 
-    def __init__(self, name: str, row: type[tuple[Any, ...]], table: Table[Any], scope: Scope) -> None:
+    def __init__(self, name: str, row: type[tuple[Any, ...]], table: Table[Any], requires: Scope | Policy) -> None:
         self.name = name
         self.row = row
         self.table = table
-        self.policy = Policy.reading(scope)
+        self.policy = Policy.of(requires)
 
 
 NODES: dict[ids.Kind, NodeType] = {
@@ -97,6 +106,7 @@ NODES: dict[ids.Kind, NodeType] = {
     ids.Kind.SERVER_GROUP: NodeType("ServerGroup", ServerGroupRow, servers.groups, Scope.SERVERS_READ),
     ids.Kind.DEPARTMENT: NodeType("Department", DepartmentRow, tickets.departments, Scope.DEPARTMENTS_READ),
     ids.Kind.API_KEY: NodeType("ApiKey", ApiKeyRow, api_keys.table, Scope.KEYS_READ),
+    ids.Kind.MODULE_CALL: NodeType("ModuleCall", ModuleCallRow, module_calls.table, _module_calls.STAFF),
 }
 
 

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import strawberry
 
 from arcbilling import clock
-from models.enums import ServerFill, ServerModule, ServerStatus
+from models.enums import ServerFill, ServerStatus
 from models.servers import ServerGroupRow, ServerRow
+from provisioning.registry import NONE, is_automatic
 from resolvers import servers
 from resolvers.filters import matching
 from resolvers.tables import EVERYTHING, Where
 from schema.actors import Scope
-from schema.checks import NEVER_NULL, Between, Reference, host_name
+from schema.checks import NEVER_NULL, Between, Reference, Text, host_name
 from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Slice, below, lists, page_request
 from schema.context import Context
 from schema.errors import invalid, not_found
@@ -35,12 +36,14 @@ from schema.moments import Since, Until
 from schema.nodes import Node
 
 strawberry.enum(ServerStatus, description="Whether a server takes new services.")
-strawberry.enum(ServerModule, description="What provisions services: `NONE` nothing, `MANUAL` staff.")
 strawberry.enum(ServerFill, description="Which server of a group takes the next service.")
 
 ServerId = Annotated[int, *id_argument(Kind.SERVER)]
 GroupId = Annotated[int, *id_argument(Kind.SERVER_GROUP)]
 MOST_ACCOUNTS = 1_000_000
+SEALED = "credentials of a server"
+"""The purpose that credentials are sealed for."""
+CREDENTIALS = Text(65_535, trim=False)
 
 
 @strawberry.type(description="A group of servers: a product names the group that its services are placed in.")
@@ -70,7 +73,7 @@ class Server(Node):
     id: strawberry.ID = identifier(Kind.SERVER, "`srv_3`.")
     name: str = plain("Name.")
     hostname: str = plain("Host name.")
-    module: ServerModule = plain("What provisions services on it.")
+    module: str = plain("What provisions services on it: `none`, `manual`, or the name of a module.")
     status: ServerStatus = plain("Whether it takes new services.")
     max_accounts: int | None = plain("How many services it takes; null for any number.")
     accounts: int = plain("How many services hold a place on it, pending ones included.")
@@ -117,7 +120,12 @@ class ServerGroupFilter:
 class ServerCreateInput:
     name: str = member("Name.")
     hostname: Annotated[str, host_name] = member("Host name.")
-    module: ServerModule | None = member("What provisions services on it; default `NONE`.", optional=True)
+    module: str | None = member(
+        "What provisions services on it: `none` (default), `manual`, or the name of a module.", optional=True
+    )
+    credentials: Annotated[str | None, CREDENTIALS] = member(
+        "What the module logs in with, in the form that it asks for. Kept sealed, and never shown.", optional=True
+    )
     status: ServerStatus | None = member("Default `ACTIVE`.", optional=True)
     max_accounts: Annotated[int | None, Between(1, MOST_ACCOUNTS)] = member("Null for any number.", optional=True)
     server_group_id: Annotated[int | None, Reference(Kind.SERVER_GROUP)] = id_member("Its group.", optional=True)
@@ -127,7 +135,10 @@ class ServerCreateInput:
 class ServerUpdateInput:
     name: Annotated[str | None, NEVER_NULL] = member("Name.", optional=True)
     hostname: Annotated[str | None, host_name, NEVER_NULL] = member("Host name.", optional=True)
-    module: Annotated[ServerModule | None, NEVER_NULL] = member("What provisions services on it.", optional=True)
+    module: Annotated[str | None, Text(40), NEVER_NULL] = member("What provisions services on it.", optional=True)
+    credentials: Annotated[str | None, CREDENTIALS] = member(
+        "What the module logs in with. Kept sealed, and never shown; null removes it.", optional=True
+    )
     status: Annotated[ServerStatus | None, NEVER_NULL] = member("Whether it takes new services.", optional=True)
     max_accounts: Annotated[int | None, Between(1, MOST_ACCOUNTS)] = member("Null for any number.", optional=True)
     server_group_id: Annotated[int | None, Reference(Kind.SERVER_GROUP)] = id_member("Its group.", optional=True)
@@ -148,11 +159,14 @@ class ServerGroupUpdateInput:
 # Rules
 
 
-def choose(group: list[ServerRow], fill: ServerFill) -> ServerRow:
-    """The server that takes the next service; raises when none has room."""
+def choose(group: list[ServerRow], fill: ServerFill, module: str = NONE) -> ServerRow:
+    """The server that takes the next service; raises when none has room. A module is given its own servers alone."""
+    fitting = [server for server in group if server.module == module] if is_automatic(module) else group
+    if group and not fitting:
+        raise invalid("product_id", f"names a product whose server group has no server of its module {module}")
     free = [
         server
-        for server in group
+        for server in fitting
         if server.status is ServerStatus.ACTIVE
         and (server.max_accounts is None or server.accounts < server.max_accounts)
     ]
@@ -202,13 +216,14 @@ async def server_create(context: Context, input: ServerCreateInput) -> ServerRow
         server_group_id=await _existing_group(context, input.server_group_id),
         name=input.name,
         hostname=input.hostname,
-        module=input.module or ServerModule.NONE,
+        module=known_module(context, input.module) or NONE,
         status=input.status or ServerStatus.ACTIVE,
         max_accounts=input.max_accounts or None,
         accounts=0,
         version=1,
         created_at=now,
         updated_at=now,
+        credentials=_sealed(context, input.credentials),
     )
     return await servers.add(context.writing, row)
 
@@ -218,8 +233,11 @@ async def server_update(context: Context, id: ServerId, input: ServerUpdateInput
     """Changes a server. Services that it hosts are not moved."""
     row = await servers.locked(context.writing, id) or _missing("Server", id)
     await _existing_group(context, input.server_group_id)
+    known_module(context, input.module)
     names = ("name", "hostname", "module", "status", "max_accounts", "server_group_id")
     after = row._replace(**members_given(input, *names))
+    if given(input.credentials):
+        after = after._replace(credentials=_sealed(context, input.credentials))
     return row if after == row else await servers.save(context.writing, row, after)
 
 
@@ -242,13 +260,22 @@ async def server_group_update(context: Context, id: GroupId, input: ServerGroupU
 # What other commands do with servers
 
 
-async def reserve(context: Context, group_id: int | None) -> int | None:
-    """Takes a place on a server of the group; tells which."""
+def known_module(context: Context, name: Any) -> str | None:
+    """The module that an input names, if it names one; refused when there is none of the name."""
+    if not given(name) or name is None:
+        return None
+    if name not in context.modules.names:
+        raise invalid("module", f"must be one of: {', '.join(context.modules.names)}")
+    return str(name)
+
+
+async def reserve(context: Context, group_id: int | None, module: str) -> int | None:
+    """Takes a place on a server of the group, of the module's if the module is called; tells which."""
     if group_id is None:
         return None
     group = await servers.groups.by_id(context.session, group_id)
     assert group is not None, "a foreign key holds it"
-    chosen = choose(await servers.locked_of_group(context.writing, group.id), group.fill)
+    chosen = choose(await servers.locked_of_group(context.writing, group.id), group.fill, module)
     await servers.save(context.writing, chosen, chosen._replace(accounts=chosen.accounts + 1))
     return chosen.id
 
@@ -266,6 +293,10 @@ async def release(context: Context, server_id: int | None) -> None:
 
 def _missing(noun: str, id: int) -> Any:
     raise not_found(noun, id)
+
+
+def _sealed(context: Context, credentials: Any) -> bytes | None:
+    return context.vault.seal(credentials.encode(), SEALED) if given(credentials) and credentials else None
 
 
 async def _existing_group(context: Context, id: Any) -> int | None:

@@ -7,32 +7,28 @@ from typing import Annotated, Any
 
 import strawberry
 
-from arcbilling import clock
 from models.clients import ClientRow
 from models.enums import (
-    AutoSetup,
     BillingCycle,
-    ProductStatus,
     ProvisionState,
-    ServerModule,
     ServiceStatus,
     SuspensionReason,
 )
-from models.products import PriceRow, ProductRow
+from models.products import ProductRow
 from models.servers import ServerRow
 from models.services import ServiceRow
-from resolvers import clients, invoices, products, servers, services
+from provisioning.registry import NONE, is_automatic
+from resolvers import clients, invoices, module_calls, products, servers, services
 from resolvers.filters import matching
 from resolvers.tables import Where
 from schema.actors import Policy, Scope
-from schema.checks import Reference, Text, host_name
+from schema.checks import Reference, Text
 from schema.clients import Client
-from schema.connections import lists
+from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Slice, below, lists, page_request
 from schema.context import Context
-from schema.errors import invalid, invalid_transition, not_found, refused
+from schema.errors import invalid_transition, not_found, refused
 from schema.events import (
     InvoiceCancelled,
-    InvoiceCreated,
     ServiceCancelled,
     ServiceCreated,
     ServiceSuspended,
@@ -54,15 +50,18 @@ from schema.fields import (
     wanted,
 )
 from schema.ids import Kind
-from schema.invoices import cancel_invoice, issue
+from schema.invoices import cancel_invoice
+from schema.module_calls import STAFF, ModuleCall, follow_status, set_up_account, with_state
 from schema.moments import Since, Until
 from schema.nodes import Node
-from schema.periods import first_lines, recurs
 from schema.products import Product
-from schema.servers import Server, release, reserve
+from schema.servers import Server, release
 
 strawberry.enum(ServiceStatus, description="Where a service stands: the truth for billing.")
-strawberry.enum(ProvisionState, description="What the server does: nothing to do, waiting for it, done.")
+strawberry.enum(
+    ProvisionState,
+    description="What is done on the server: nothing to do, waiting, under way, done, or failed and waiting for staff.",
+)
 strawberry.enum(SuspensionReason, description="Why a service is suspended. A payment lifts `OVERDUE` alone.")
 
 ServiceId = Annotated[int, *id_argument(Kind.SERVICE)]
@@ -96,7 +95,9 @@ class Service(Node):
         extra=True,
         requires=Policy(Scope.SERVICES_READ, open_to_clients=False),
     )
-    provision_state: ProvisionState = plain("What the server does.", extra=True)
+    provision_state: ProvisionState = plain(
+        "What is done on the server: the state of the last module call.", extra=True
+    )
     created_at: datetime = plain("When it was sold.")
     updated_at: datetime = plain("When it was last changed.")
 
@@ -122,6 +123,19 @@ class Service(Node):
             return None
         return await context.load("servers", root.server_id, servers.table.each)
 
+    @relation(Connection[ModuleCall], requires=STAFF)
+    async def module_calls(
+        root: ServiceRow,
+        context: Context,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Slice:
+        """What its module was asked to do, the newest last."""
+        request = page_request(module_calls.table, None, first, after, last, before)
+        return await below(context, module_calls.table, "service_id", root.id, request, matching())
+
     @relation(strawberry.ID | None, requires=Scope.SERVICES_READ)
     async def invoice_id(root: ServiceRow, context: Context) -> str | None:
         """The invoice of its first period, if one was issued."""
@@ -143,18 +157,6 @@ class ServiceFilter:
     product_id: Annotated[int | None, Reference(Kind.PRODUCT)] = id_member("Services of this product.", optional=True)
     created_from: Since = member("Sold then or later: a time, or a date.", optional=True)
     created_to: Until = member("Sold then or earlier: a time, or a date, that day included.", optional=True)
-
-
-@strawberry.input(description="A service to sell. Its price is the product's, never the caller's.")
-class ServiceCreateInput:
-    client_id: Annotated[int, Reference(Kind.CLIENT)] = id_member("Who buys it.")
-    product_id: Annotated[int, Reference(Kind.PRODUCT)] = id_member("What is bought.")
-    billing_cycle: BillingCycle = member("How often it is charged; the product must have a price for it.")
-    domain: Annotated[str | None, host_name] = member("Its host name.", optional=True)
-    username: str | None = member("Its account name on the server.", optional=True)
-    invoice: bool | None = member(
-        "Whether to issue the first period's invoice, due today; default true.", optional=True
-    )
 
 
 # Rules
@@ -213,9 +215,9 @@ def lifted(row: ServiceRow) -> ServiceRow:
 
 def provision(row: ServiceRow, product: ProductRow) -> ServiceRow:
     """The row once it is time to provision it: active at once, unless a module or staff must act first."""
-    if row.status is not ServiceStatus.PENDING:
+    if row.status is not ServiceStatus.PENDING or row.provision_state is not ProvisionState.NONE:
         return row
-    if product.module is not ServerModule.NONE:
+    if product.module != NONE:
         return row._replace(provision_state=ProvisionState.QUEUED)
     return provisioned(row)
 
@@ -247,42 +249,20 @@ def services_(filter: ServiceFilter) -> Where:
 # Commands
 
 
-@command(Service, requires=Scope.SERVICES_WRITE, emits=(ServiceCreated, InvoiceCreated))
-async def service_create(context: Context, input: ServiceCreateInput) -> ServiceRow:
-    """Sells a service at the product's price in the client's currency, and issues the first period's invoice.
-
-    A product that needs nothing to be provisioned gives an active service at once.
-    """
-    session = context.writing
-    client = await clients.locked(session, input.client_id)
-    if client is None:
-        raise invalid("client_id", f"names no client: {input.client_id}")
-    product = await products.by_id(session, input.product_id)
-    if product is None:
-        raise invalid("product_id", f"names no product: {input.product_id}")
-    if product.status is ProductStatus.RETIRED:
-        raise invalid("product_id", f"names a product that is not sold any more: {product.id}")
-    price = await products.price(session, product.id, input.billing_cycle, client.currency)
-    if price is None:
-        raise invalid(
-            "billing_cycle", f"names no price of product {product.id} in {client.currency}: {input.billing_cycle}"
-        )
-    row = await services.add(session, await _new(context, client, product, price, input))
-    first_charge = price.amount + price.setup_fee
-    if first_charge and input.invoice is not False:
-        await issue(context, client, clock.today(), first_lines(row, product, price))
-    if product.auto_setup is AutoSetup.ON_ORDER or (product.auto_setup is AutoSetup.ON_PAYMENT and not first_charge):
-        after = provision(row, product)
-        if after != row:
-            row = await _stored(context, row, after, ServiceCreated)
-    return row
-
-
 @command(Service, requires=Scope.SERVICES_WRITE, emits=(ServiceCreated,))
 async def service_provision(context: Context, id: ServiceId) -> ServiceRow:
-    """Accepts a pending service: it is provisioned and becomes active. Staff use it where they set up by hand."""
+    """Accepts a pending service. Staff use it where they set up by hand: it becomes active.
+
+    Where a module does that, it is asked to, or to try again if it has failed; one that is at it is left alone.
+    """
     row = await services.locked(context.writing, id) or _missing(id)
-    return await _stored(context, row, provisioned(row), ServiceCreated)
+    product = await products.by_id(context.session, row.product_id)
+    assert product is not None, "a foreign key holds it"
+    if row.status is ServiceStatus.PENDING and is_automatic(product.module):
+        after = await set_up_account(context, row, product.module)
+    else:
+        after = await with_state(context, provisioned(row))
+    return await stored(context, row, after, ServiceCreated)
 
 
 @command(Service, requires=Scope.SERVICES_WRITE, emits=(ServiceSuspended,))
@@ -297,14 +277,14 @@ async def service_suspend(
 ) -> ServiceRow:
     """Suspends an active service."""
     row = await services.locked(context.writing, id) or _missing(id)
-    return await _stored(context, row, suspend(row, reason or SuspensionReason.MANUAL, note or None), ServiceSuspended)
+    return await stored(context, row, suspend(row, reason or SuspensionReason.MANUAL, note or None), ServiceSuspended)
 
 
 @command(Service, requires=Scope.SERVICES_WRITE, emits=(ServiceUnsuspended,))
 async def service_unsuspend(context: Context, id: ServiceId) -> ServiceRow:
     """Lifts a suspension, whatever its reason."""
     row = await services.locked(context.writing, id) or _missing(id)
-    return await _stored(context, row, unsuspend(row), ServiceUnsuspended)
+    return await stored(context, row, unsuspend(row), ServiceUnsuspended)
 
 
 @command(Service, requires=Scope.SERVICES_WRITE, emits=(ServiceTerminated,))
@@ -314,7 +294,7 @@ async def service_terminate(context: Context, id: ServiceId) -> ServiceRow:
     after = moved(row, ServiceAction.TERMINATE)
     if after != row:
         await release(context, row.server_id)
-    return await _stored(context, row, after, ServiceTerminated)
+    return await stored(context, row, after, ServiceTerminated)
 
 
 @command(Service, requires=Scope.SERVICES_WRITE, emits=(ServiceCancelled, InvoiceCancelled))
@@ -331,7 +311,30 @@ async def service_cancel(context: Context, id: ServiceId) -> ServiceRow:
             if locked is not None:
                 await cancel_invoice(context, locked)
         await release(context, row.server_id)
-    return await _stored(context, row, after, ServiceCancelled)
+    return await stored(context, row, after, ServiceCancelled)
+
+
+# What other commands and the jobs do with services
+
+
+async def set_up(context: Context, row: ServiceRow, product: ProductRow) -> ServiceRow:
+    """The row once it is time to provision it, not stored yet; its module is asked to, if that is what does it."""
+    after = provision(row, product)
+    if after != row and is_automatic(product.module):
+        return await set_up_account(context, after, product.module)
+    return after
+
+
+async def stored(context: Context, before: ServiceRow, after: ServiceRow, happened: Any) -> ServiceRow:
+    """Saves the row if it changed; if its status did, tells the event and has the module follow."""
+    if after == before:
+        return before
+    if after.status is not before.status:
+        after = await follow_status(context, before, after)
+    after = await services.save(context.writing, before, after)
+    if after.status is not before.status:
+        await emit(context, happened(Service, after, after.client_id))
+    return after
 
 
 # Private
@@ -339,43 +342,6 @@ async def service_cancel(context: Context, id: ServiceId) -> ServiceRow:
 
 def _missing(id: int) -> Any:
     raise not_found("Service", id)
-
-
-async def _stored(context: Context, before: ServiceRow, after: ServiceRow, happened: Any) -> ServiceRow:
-    """Saves the row if it changed, and tells the event if its status did."""
-    if after == before:
-        return before
-    after = await services.save(context.writing, before, after)
-    if after.status is not before.status:
-        await emit(context, happened(Service, after, after.client_id))
-    return after
-
-
-async def _new(
-    context: Context, client: ClientRow, product: ProductRow, price: PriceRow, input: ServiceCreateInput
-) -> ServiceRow:
-    now = clock.now()
-    row = ServiceRow(
-        id=0,
-        client_id=client.id,
-        product_id=product.id,
-        server_id=await reserve(context, product.server_group_id),
-        domain=input.domain or None,
-        username=input.username or None,
-        billing_cycle=input.billing_cycle,
-        status=ServiceStatus.PENDING,
-        provision_state=ProvisionState.NONE,
-        amount=price.amount,
-        currency=price.currency,
-        anchor_date=clock.today(),
-        next_due_date=None,
-        suspension_reason=None,
-        suspension_note=None,
-        version=1,
-        created_at=now,
-        updated_at=now,
-    )
-    return row._replace(next_due_date=row.anchor_date if recurs(row) else None)
 
 
 async def _first_invoices(session: Any, ids: list[int]) -> list[str | None]:

@@ -44,6 +44,10 @@ strawberry.enum(Author, name="TicketAuthor", description="Who wrote a message.")
 
 TicketId = Annotated[int, *id_argument(Kind.TICKET)]
 MESSAGE = Text(65_535, trim=False)
+MAX_MESSAGES = 1_000
+"""Of one ticket: all are shown at once, and each reply is answered with all."""
+MAX_CHARACTERS = 2 * 1024 * 1024
+"""Of all messages of one ticket."""
 
 
 @strawberry.enum(description="What may be done with a ticket now.")
@@ -80,7 +84,7 @@ class Ticket(Node):
     @relation(list[TicketMessage], requires=Scope.TICKETS_READ)
     async def messages(root: TicketRow, context: Context) -> list[TicketMessageRow]:
         """Its messages, the oldest first."""
-        return await context.load("messages", root.id, _messages)
+        return await context.below(tickets.messages, "ticket_id", root.id, text="body")
 
     @relation(Client | None, requires=Scope.CLIENTS_READ)
     async def client(root: TicketRow, context: Context) -> ClientRow | None:
@@ -158,6 +162,14 @@ def answered_by(row: TicketRow, author: Author) -> TicketRow:
     return row._replace(status=status)
 
 
+def check_room(id: int, message: str, number: int, characters: int) -> None:
+    """Refuses a reply to a ticket that holds so many messages, or so long ones, as can be shown at once."""
+    if number >= MAX_MESSAGES or characters + len(message) > MAX_CHARACTERS:
+        raise refused(
+            f"Ticket {id} is full: it holds {number:,} messages of {characters:,} characters. Please open another."
+        )
+
+
 # Queries
 
 
@@ -227,6 +239,7 @@ async def ticket_reply(
         raise invalid("client_id", f"must be the ticket's client, {row.client_id}")
     as_client = client_id is not None or context.actor.client_id is not None
     author = Author.CLIENT if as_client else Author.STAFF
+    check_room(id, message, *await tickets.messages.extent(session, "ticket_id", [id], "body"))
     after = await tickets.save(session, row, answered_by(row, author))
     reply = TicketMessageRow(0, id, row.client_id, author, message, clock.now())
     reply = await tickets.messages.add(session, reply)
@@ -277,8 +290,3 @@ async def _locked(context: Context, id: int) -> TicketRow:
 async def _check_department(context: Context, id: int) -> None:
     if await tickets.departments.by_id(context.session, id) is None:
         raise invalid("department_id", f"names no department: {id}")
-
-
-async def _messages(session: Any, ids: list[int]) -> list[list[TicketMessageRow]]:
-    found = await tickets.messages_of(session, ids)
-    return [found[id] for id in ids]

@@ -1,22 +1,30 @@
 """What tests stand on: a house with both doors, on a database of its own."""
 
 import logging
-import shutil
+import os
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+import asyncpg
 import httpx2
 import hypothesis
 import pytest
+from redis import Redis
+from redis.exceptions import RedisError
 
 from arcbilling import logs
 from arcbilling.app import App
 from arcbilling.engine import Engine
-from arcbilling.settings import Settings, load
-from resolvers import migrations
+from arcbilling.settings import Settings, load, without_password
+from resolvers.engines import location
+from resolvers.tables import written
+from tests import databases
+from tests.reliability.own_redis import OwnRedis
+from tests.reliability.served import Installation
 
 # How long an example takes says how busy the machine is, not whether it is right.
 hypothesis.settings.register_profile("whatever the machine", deadline=None)
@@ -39,6 +47,7 @@ class House:
         self.settings = settings
         self.engine: Engine = app.engine
         self.key = ""
+        self.location = location(settings)
 
     async def new_key(self, *scopes: str, client: int | None = None, **more: Any) -> str:
         """A key with these scopes; every scope without."""
@@ -85,6 +94,11 @@ class House:
     async def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """What the database holds, to count."""
         return [tuple(row) for row in await self.engine.database.reader.fetch(sql, values)]
+
+    async def write(self, sql: str, *values: Any) -> None:
+        """Changes the database behind the application's back."""
+        async with written(self.engine.database) as session:
+            await session.connection.fetch(sql, values)
 
     async def events(self) -> list[str]:
         """Names of the events so far, in the order they were written."""
@@ -140,25 +154,43 @@ def _logs() -> None:
     logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine that a test runs on: each in turn."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database without anything in it, to copy."""
-    path: Path = tmp_path_factory.mktemp("template") / "arcbilling.sqlite3"
-    anyio.run(migrations.migrate, path)
-    return path
+def _empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> databases.EmptySqlite:
+    empty = databases.EmptySqlite(tmp_path_factory.mktemp("template") / "arcbilling.sqlite3")
+    anyio.run(empty.migrate)
+    return empty
 
 
-def _furnish(settings: Settings, template: Path) -> None:
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    if not settings.sqlite_path.exists():
-        shutil.copy(template, settings.sqlite_path)
+@pytest.fixture(scope="session")
+def _empty_postgres() -> Iterator[databases.EmptyPostgres]:
+    try:
+        anyio.run(databases.reach, databases.POSTGRES_URL)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        databases.absent(f"PostgreSQL at {without_password(databases.POSTGRES_URL)}", error)
+    empty = databases.EmptyPostgres(databases.POSTGRES_URL, f"arcbilling_test_{os.getpid()}_{secrets.token_hex(4)}")
+    anyio.run(empty.migrate)
+    yield empty
+    anyio.run(empty.drop)
+
+
+@pytest.fixture
+def empty_database(engine: str, request: pytest.FixtureRequest) -> Iterator[databases.EmptyDatabase]:
+    """A migrated database of the engine without anything in it, to copy."""
+    empty: databases.EmptyDatabase = request.getfixturevalue(f"_empty_{engine}")
+    yield empty
+    anyio.run(empty.drop_copies)
 
 
 @asynccontextmanager
-async def open_house(folder: Path, template: Path, **changed: str) -> AsyncIterator[House]:
+async def open_house(folder: Path, empty: databases.EmptyDatabase, **changed: str) -> AsyncIterator[House]:
     """A house in a folder: what stands there already stays."""
-    settings = load({}, data_dir=str(folder), **{**PLENTY, **changed})
-    _furnish(settings, template)
+    settings = load({}, data_dir=str(folder), **{**PLENTY, **await empty.furnish(folder), **changed})
     app = App(settings)
     async with app.running():
         house = House(app, settings)
@@ -167,16 +199,49 @@ async def open_house(folder: Path, template: Path, **changed: str) -> AsyncItera
 
 
 @pytest.fixture
-async def house(tmp_path: Path, empty_database: Path) -> AsyncIterator[House]:
+async def house(tmp_path: Path, empty_database: databases.EmptyDatabase) -> AsyncIterator[House]:
     """A house without rate limits, whose key may do everything."""
     async with open_house(tmp_path, empty_database) as opened:
         yield opened
 
 
 @pytest.fixture
+async def place(tmp_path: Path, empty_database: databases.EmptyDatabase) -> Installation:
+    """A folder and a database, for commands and servers in processes of their own."""
+    settings = await empty_database.furnish(tmp_path)
+    return Installation(tmp_path, **{name.upper(): value for name, value in settings.items()})
+
+
+@pytest.fixture
+def redis_url() -> str:
+    """A Redis that tests share: each keeps to names of its own."""
+    url = os.environ.get("ARCBILLING_TEST_REDIS_URL") or "redis://127.0.0.1:6379/0"
+    with Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5) as redis:
+        try:
+            redis.ping()
+        except RedisError as error:
+            databases.absent("Redis", error)
+    return url
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
+    """A Redis of the test's own, which it may kill."""
+    own = OwnRedis(tmp_path)
+    own.start()
+    yield own
+    own.kill()
+
+
+@pytest.fixture
 def statements(house: House) -> Iterator[list[str]]:
     """Every SQL statement from here on."""
     seen: list[str] = []
-    house.engine.database.on_statement = seen.append
+
+    def note(sql: str) -> None:
+        if "FROM module_calls WHERE due_at <=" not in sql:  # the provisioner looks each second, whatever is asked
+            seen.append(sql)
+
+    house.engine.database.on_statement = note
     yield seen
     house.engine.database.on_statement = None

@@ -8,10 +8,11 @@ from models.enums import (
     BillingCycle,
     InvoiceStatus,
     ItemKind,
+    ModuleAction,
+    ModuleCallStatus,
     ProductStatus,
     ProductType,
     ProvisionState,
-    ServerModule,
     ServerStatus,
     ServiceStatus,
     SuspensionReason,
@@ -19,6 +20,7 @@ from models.enums import (
     TicketStatus,
 )
 from models.invoices import InvoiceItemRow, InvoiceRow, PaymentRow
+from models.module_calls import ModuleCallRow
 from models.products import ProductRow
 from models.servers import ServerRow
 from models.services import ServiceRow
@@ -60,11 +62,12 @@ def a_product(**changed: Any) -> ProductRow:
         type=ProductType.HOSTING,
         status=ProductStatus.ACTIVE,
         auto_setup=AutoSetup.ON_ORDER,
-        module=ServerModule.NONE,
+        module="none",
         server_group_id=None,
         version=1,
         created_at=NOON,
         updated_at=NOON,
+        module_options=None,
     )
     return row._replace(**changed)
 
@@ -144,12 +147,36 @@ def a_server(id: int, accounts: int = 0, most: int | None = None, **changed: Any
         server_group_id=1,
         name=f"web{id}",
         hostname=f"web{id}.example.com",
-        module=ServerModule.NONE,
+        module="none",
         status=ServerStatus.ACTIVE,
         max_accounts=most,
         accounts=accounts,
         version=1,
         created_at=NOON,
         updated_at=NOON,
+        credentials=None,
+    )
+    return row._replace(**changed)
+
+
+def a_call(id: int = 5, status: ModuleCallStatus = ModuleCallStatus.QUEUED, **changed: Any) -> ModuleCallRow:
+    """A call that makes an account; one that is finished has no time at which it is due."""
+    waits = status in (ModuleCallStatus.QUEUED, ModuleCallStatus.RUNNING, ModuleCallStatus.RETRYING)
+    row = ModuleCallRow(
+        id=id,
+        service_id=7,
+        client_id=56,
+        server_id=None,
+        module="mock",
+        action=ModuleAction.CREATE,
+        status=status,
+        attempts=0 if status is ModuleCallStatus.QUEUED else 1,
+        most_attempts=8,
+        due_at=NOON if waits else None,
+        last_error=None,
+        version=1,
+        created_at=NOON,
+        updated_at=NOON,
+        finished_at=None if waits else NOON,
     )
     return row._replace(**changed)

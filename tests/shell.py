@@ -23,6 +23,7 @@ class Shell:
         self.data = folder / "data"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ARCBILLING", "_ARCBILLING"))}
         self.environ = {**kept, "ARCBILLING_DATA_DIR": str(self.data), "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+        self.environ["ARCBILLING_SHUTDOWN_DELAY"] = "0"
 
     @property
     def database(self) -> Path:

@@ -336,8 +336,9 @@ def test_a_second_server_on_the_same_file_is_refused(shell: Shell) -> None:
 
 
 def test_several_workers_need_a_database_server(shell: Shell) -> None:
-    sentence = shell.refused("serve", "--workers", "2")
-    assert "ARCBILLING_DATABASE_URL" in sentence
+    by_flag, by_setting = shell.refused("serve", "--workers", "2"), shell.refused("serve", ARCBILLING_WORKERS="2")
+    assert by_flag == by_setting
+    assert "ARCBILLING_DATABASE_URL" in by_flag
     assert not shell.data.exists()
 
 

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
-from arcbilling import demo
+from arcbilling import clock, demo
 from rest_compat.routes import ROUTES
 from schema.errors import Code, DomainError
 from tests.conftest import House, open_house
+from tests.databases import EmptyDatabase
 
 pytestmark = pytest.mark.anyio
 
@@ -22,23 +22,28 @@ CLIENTS = 12
 LISTS = ("clients", "services", "invoices", "tickets", "products", "servers", "departments")
 
 
-@pytest.fixture(scope="module")
-def demo_database(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
-    """A database that the demo has filled, to copy."""
-    folder: Path = tmp_path_factory.mktemp("demo")
-
-    async def fill() -> None:
-        async with open_house(folder, empty_database) as house:
-            await demo.fill(house.engine, CLIENTS, 1)
-
-    anyio.run(fill)
-    return folder / "arcbilling.sqlite3"
+SECRET = {"secret_key": "the secret of the demo's database"}
+_filled: dict[str, EmptyDatabase] = {}
 
 
 @pytest.fixture
-async def shop(tmp_path: Path, demo_database: Path) -> AsyncIterator[House]:
+async def demo_database(
+    engine: str, tmp_path_factory: pytest.TempPathFactory, empty_database: EmptyDatabase
+) -> AsyncIterator[EmptyDatabase]:
+    """A database that the demo has filled once for each engine, to copy."""
+    if engine not in _filled:
+        folder: Path = tmp_path_factory.mktemp("demo")
+        async with open_house(folder, empty_database, **SECRET) as house:
+            await demo.fill(house.engine, CLIENTS, 1)
+        _filled[engine] = await empty_database.kept(folder)
+    yield _filled[engine]
+    await _filled[engine].drop_copies()
+
+
+@pytest.fixture
+async def shop(tmp_path: Path, demo_database: EmptyDatabase) -> AsyncIterator[House]:
     """A house on the demo's database."""
-    async with open_house(tmp_path, demo_database) as opened:
+    async with open_house(tmp_path, demo_database, **SECRET) as opened:
         yield opened
 
 
@@ -85,7 +90,7 @@ async def test_the_first_product_is_sold_in_dollars_and_active_at_once(shop: Hou
     prices = {price["billing_cycle"]: price["amount"] for price in product["pricing"] if price["currency"] == "USD"}
     assert prices == {"monthly": "5.99", "quarterly": "16.99", "annually": "59.90"}
     told = (await shop.data("{ product(id: 1) { autoSetup module serverGroupId } }"))["product"]
-    assert told == {"autoSetup": "ON_ORDER", "module": "NONE", "serverGroupId": None}
+    assert told == {"autoSetup": "ON_ORDER", "module": "none", "serverGroupId": None}
     for cycle, amount in prices.items():
         sold = await shop.made("/services", {"client_id": 1, "product_id": product["id"], "billing_cycle": cycle})
         assert (sold["status"], sold["amount"], sold["currency"]) == ("active", amount, "USD")
@@ -134,7 +139,7 @@ async def test_invoices_are_paid_in_full_in_part_and_not_at_all(shop: House) -> 
 
 async def test_what_was_paid_for_is_not_over(shop: House) -> None:
     """Nothing renews services yet, so those that are shown as paid are within the period that was paid for."""
-    today = (await shop.rows("SELECT date('now')"))[0][0]
+    today = clock.today().isoformat()
     services = {one["id"]: one for one in await every(shop, "services", "status=active")}
     for invoice in await every(shop, "invoices", "status=unpaid"):
         data = await shop.data("query($id: ID!) { invoice(id: $id) { items { serviceId } } }", {"id": invoice["id"]})
@@ -146,10 +151,9 @@ async def test_what_was_paid_for_is_not_over(shop: House) -> None:
 
 
 async def test_history_spreads_over_more_than_a_year_and_ends_before_today(shop: House) -> None:
-    days = {row[0] for row in await shop.rows("SELECT date(created_at) FROM events")}
-    today = (await shop.rows("SELECT date('now')"))[0][0]
+    days = {str(moment)[:10] for (moment,) in await shop.rows("SELECT created_at FROM events")}
     assert len({day[:7] for day in days}) >= 12
-    assert max(days) < today
+    assert max(days) < clock.today().isoformat()
 
 
 async def test_events_stand_in_the_order_of_their_moments(shop: House) -> None:
@@ -175,13 +179,13 @@ async def told(house: House) -> dict[str, list[Any]]:
     return found
 
 
-async def test_the_same_seed_gives_the_same_data(shop: House, tmp_path: Path, empty_database: Path) -> None:
+async def test_the_same_seed_gives_the_same_data(shop: House, tmp_path: Path, empty_database: EmptyDatabase) -> None:
     async with open_house(tmp_path / "again", empty_database) as again:
         await demo.fill(again.engine, CLIENTS, 1)
         assert await told(again) == await told(shop)
 
 
-async def test_another_seed_gives_other_data(shop: House, tmp_path: Path, empty_database: Path) -> None:
+async def test_another_seed_gives_other_data(shop: House, tmp_path: Path, empty_database: EmptyDatabase) -> None:
     async with open_house(tmp_path / "other", empty_database) as other:
         await demo.fill(other.engine, CLIENTS, 2)
         assert await every(other, "clients") != await every(shop, "clients")
@@ -284,7 +288,9 @@ def test_nobody_can_ask_for_a_demo_without_clients(tmp_path: Path) -> None:
     assert arcbilling(tmp_path, "demo", "--clients", "0").returncode == 2
 
 
-async def test_things_are_sold_in_the_currency_of_the_setting_too(tmp_path: Path, empty_database: Path) -> None:
+async def test_things_are_sold_in_the_currency_of_the_setting_too(
+    tmp_path: Path, empty_database: EmptyDatabase
+) -> None:
     async with open_house(tmp_path, empty_database, currency="CHF") as house:
         await demo.fill(house.engine, 1, 1)
         client = await house.a_client()

@@ -20,11 +20,26 @@ BAD = [
     ("DATABASE_URL", "sqlite://relative.sqlite3"),
     ("DATABASE_URL", "sqlite:///"),
     ("DATABASE_URL", "sqlite:////tmp/a.sqlite3?mode=ro"),
+    ("REDIS_URL", "localhost:6379"),
+    ("REDIS_URL", "http://:hunter2@localhost"),
+    ("REDIS_URL", "redis://:hunter2"),
+    ("REDIS_URL", "redis://:hunter2@localhost:0"),
+    ("REDIS_URL", "redis://:hunter2@localhost/first"),
+    ("REDIS_URL", "redis://[hunter2"),
+    ("REDIS_URL", "redis://localhost?hunter2@localhost"),
+    ("REDIS_URL", "redis://localhost?db=hunter2"),
+    ("REDIS_URL", "unix://"),
     ("SECRET_KEY", "too short"),
     ("PORT", "eighty"),
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "80.0"),
+    ("WORKERS", "0"),
+    ("WORKERS", "two"),
+    ("SHUTDOWN_DELAY", "-1"),
+    ("SHUTDOWN_DELAY", "1000"),
+    ("SHUTDOWN_DELAY", "2s"),
+    ("ACCESS_LOG", "some"),
     ("AUTO_MIGRATE", "maybe"),
     ("GRAPHIQL", "2"),
     ("RATE_LIMIT_AUTHENTICATED", "60"),
@@ -80,9 +95,16 @@ def test_a_value_that_cannot_be_used_stops_the_command(name: str, value: str, tm
     ("name", "value", "kept"),
     [
         ("DATABASE_URL", "sqlite:////srv/a.sqlite3", "sqlite:////srv/a.sqlite3"),
+        ("REDIS_URL", "redis://localhost", "redis://localhost"),
+        ("REDIS_URL", "rediss://u:p@[::1]:6380/3?ssl_cert_reqs=none", "rediss://u:p@[::1]:6380/3?ssl_cert_reqs=none"),
+        ("REDIS_URL", "unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
         ("SECRET_KEY", SECRET, SECRET),
         ("HOST", "::1", "::1"),
         ("PORT", "0", 0),
+        ("WORKERS", "4", 4),
+        ("SHUTDOWN_DELAY", "0", 0.0),
+        ("SHUTDOWN_DELAY", "2.5", 2.5),
+        ("ACCESS_LOG", "off", False),
         ("AUTO_MIGRATE", "OFF", False),
         ("AUTO_MIGRATE", "yes", True),
         ("RATE_LIMIT_AUTHENTICATED", "1000/hour", "1000/hour"),
@@ -119,10 +141,13 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert defaults == {
         "DATA_DIR": "",
         "DATABASE_URL": "",
+        "DATABASE_POOL": "10",
         "REDIS_URL": "",
         "SECRET_KEY": "",
         "HOST": "127.0.0.1",
         "PORT": "8000",
+        "WORKERS": "1",
+        "SHUTDOWN_DELAY": "2",
         "AUTO_MIGRATE": "on",
         "RATE_LIMIT_AUTHENTICATED": "60/minute",
         "RATE_LIMIT_ANONYMOUS": "10/minute",
@@ -132,7 +157,10 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "CURRENCY": "USD",
         "TIMEZONE": "UTC",
         "GRAPHIQL": "on",
+        "PROVISIONING_TIMEOUT": "60",
+        "TIME_SCALE": "1",
         "LOG_LEVEL": "info",
+        "ACCESS_LOG": "on",
         "LOG_FORMAT": "auto",
     }
     assert all(meaning.endswith(".") for _, _, meaning in table())
@@ -163,6 +191,10 @@ def test_the_currency_setting_takes_what_clients_may_have(code: str) -> None:
     [
         ("event", "used arcb_live_0123456789abcdefABCDEF here"),
         ("event", "header Authorization: Bearer abc.def"),
+        ("error", "cannot reach postgresql://billing:correct@db:5432/billing"),
+        ("error", "duplicate key\nDETAIL:  Failing row contains (1, 12345678)."),
+        ("variables", {"input": {"password": "12345678"}, "names": ["arcb_live_0123456789abcdefABCDEF"]}),
+        ("given", ValueError("arcb_live_0123456789abcdefABCDEF")),
         ("payload", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
         ("password", "12345678"),
         ("Authorization", "Basic YTpi"),
@@ -170,9 +202,19 @@ def test_the_currency_setting_takes_what_clients_may_have(code: str) -> None:
         ("exception", "Traceback …\nValueError: arcb_live_0123456789abcdefABCDEF"),
     ],
 )
-def test_secrets_are_taken_out_of_log_lines(name: str, value: str) -> None:
+def test_secrets_are_taken_out_of_log_lines(name: str, value: object) -> None:
     written = logs.redact(None, "info", {name: value, "status": 200})
-    assert "[secret]" in written[name]
-    for secret in ("0123456789", "abc.def", "MfKQ9r8G", "12345678", "YTpi"):
-        assert secret not in written[name]
+    assert "[secret]" in str(written[name])
+    for secret in ("0123456789", "abc.def", "MfKQ9r8G", "12345678", "YTpi", "correct"):
+        assert secret not in str(written[name])
     assert written["status"] == 200
+
+
+def test_the_secrets_of_the_settings_are_taken_out_wherever_they_stand() -> None:
+    url = "postgresql://u:p%40ss-word@db/x"
+    logs.configure(load({}, secret_key=SECRET, database_url=url, log_format="json"))
+    try:
+        written = logs.redact(None, "error", {"event": f"{SECRET}, p@ss-word, p%40ss-word"})
+        assert written["event"] == "[secret], [secret], [secret]"
+    finally:
+        logs.configure(load({}, log_format="json"))

@@ -19,7 +19,18 @@ PLANTED = "zanzibar"
 OPEN_NOUNS = {"clients", "services", "invoices", "tickets", "products", "events"}
 OPEN_COMMANDS = {"ticketCreate", "ticketReply"}
 
-OBJECTS = ["Client", "Service", "Invoice", "Ticket", "Product", "Server", "ServerGroup", "Department", "ApiKey"]
+OBJECTS = [
+    "Client",
+    "Service",
+    "Invoice",
+    "Ticket",
+    "Product",
+    "Server",
+    "ServerGroup",
+    "Department",
+    "ApiKey",
+    "ModuleCall",
+]
 OWNED = {"Client": "cli", "Service": "svc", "Invoice": "inv", "Ticket": "tic"}
 
 
@@ -46,10 +57,20 @@ class Estate:
             await house.rest("POST", f"/invoices/{client * 2}/pay", paid)
             await house.a_ticket(client, subject=word, message=word)
         await house.data(f'mutation {{ serviceSuspend(id: 2, note: "{PLANTED}") {{ id }} }}')
+        await self._provision()
         self.a = await house.new_key(EVERY_SCOPE, client=1)
         self.b = await house.new_key(EVERY_SCOPE, client=2, name=PLANTED)
         while await house.rows("SELECT 1 FROM events WHERE sequence IS NULL"):
             await house.data("{ __typename }")
+
+    async def _provision(self) -> None:
+        """A service of B whose account was made by a module."""
+        change = "mutation($input: ProductUpdateInput!) { productUpdate(id: 1, input: $input) { id } }"
+        await self.house.data(change, {"input": {"module": "mock", "serverGroupId": None}})
+        await self.house.a_service(2, 1, domain=f"{PLANTED}.example.com", username=PLANTED, invoice=False)
+        await self.house.data(change, {"input": {"module": "none", "serverGroupId": "grp_1"}})
+        while await self.house.rows("SELECT 1 FROM module_calls WHERE due_at IS NOT NULL"):
+            await self.house.data("{ __typename }")
 
     async def event_of(self, client: int) -> str:
         rows = await self.house.rows("SELECT public_id FROM events WHERE client_id = ? ORDER BY id LIMIT 1", client)
@@ -115,6 +136,7 @@ VALUES: dict[str, str] = {
     "serviceTerminate": "id: %s",
     "serviceProvision": "id: %s",
     "serviceCancel": "id: %s",
+    "moduleCallRetry": "id: %s",
     "invoiceCreate": 'input: {clientId: %s, dueDate: "2030-01-31", items: [{description: "D", amount: 1}]}',
     "invoicePay": "id: %s",
     "invoiceCancel": "id: %s",
@@ -154,7 +176,7 @@ async def everything(house: House) -> list[tuple[Any, ...]]:
     """What the database holds, but for notes of when keys were used."""
     names = (
         "clients services invoices payments tickets ticket_messages products departments servers server_groups "
-        "events audit_entries"
+        "events audit_entries module_calls"
     )
     rows: list[tuple[Any, ...]] = []
     for table in names.split():

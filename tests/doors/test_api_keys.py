@@ -16,6 +16,7 @@ from arcbilling import clock
 from schema import keys
 from schema.scalars import write_time
 from tests.conftest import House, open_house
+from tests.databases import EmptyDatabase
 
 pytestmark = pytest.mark.anyio
 
@@ -205,7 +206,7 @@ async def test_a_network_that_is_none_is_refused(house: House, network: str) -> 
     assert refusal(answer)[0] == "VALIDATION_ERROR"
 
 
-async def test_a_proxy_is_believed_only_if_it_is_trusted(tmp_path: Path, empty_database: Path) -> None:
+async def test_a_proxy_is_believed_only_if_it_is_trusted(tmp_path: Path, empty_database: EmptyDatabase) -> None:
     async with open_house(tmp_path, empty_database, trusted_proxies="10.0.0.0/8,2001:db8::/32") as house:
         key = await house.new_key(networks=["192.0.2.0/24"])
         for peer, forwarded, expected in (
@@ -227,7 +228,9 @@ async def test_a_proxy_is_believed_only_if_it_is_trusted(tmp_path: Path, empty_d
 # Rate limits by address
 
 
-async def test_the_budget_of_an_address_is_that_of_its_network_in_ipv6(tmp_path: Path, empty_database: Path) -> None:
+async def test_the_budget_of_an_address_is_that_of_its_network_in_ipv6(
+    tmp_path: Path, empty_database: EmptyDatabase
+) -> None:
     async with open_house(tmp_path, empty_database, rate_limit_anonymous="3/minute") as house:
         for ip in ("2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:1:ffff::3"):
             assert await status(house, "", ip) == 401
@@ -241,7 +244,7 @@ async def test_the_budget_of_an_address_is_that_of_its_network_in_ipv6(tmp_path:
         assert await status(house, house.key, "192.0.2.1") == 200
 
 
-async def test_forwarded_addresses_cannot_buy_a_new_budget(tmp_path: Path, empty_database: Path) -> None:
+async def test_forwarded_addresses_cannot_buy_a_new_budget(tmp_path: Path, empty_database: EmptyDatabase) -> None:
     async with open_house(tmp_path, empty_database, rate_limit_anonymous="3/minute") as house:
         found = [await status(house, "", **{"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(4)]
         assert found == [401, 401, 401, 429]
@@ -302,7 +305,7 @@ async def test_a_key_that_was_looked_up_while_it_was_revoked_is_not_remembered(h
 
 
 async def test_a_key_revoked_by_another_process_is_dead_within_five_seconds(
-    house: House, tmp_path: Path, empty_database: Path
+    house: House, tmp_path: Path, empty_database: EmptyDatabase
 ) -> None:
     key = await house.new_key()
     now = 1000.0
@@ -316,7 +319,7 @@ async def test_a_key_revoked_by_another_process_is_dead_within_five_seconds(
     assert await status(house, key) == 401
 
 
-async def test_a_key_made_by_another_process_works_at_once(house: House, empty_database: Path) -> None:
+async def test_a_key_made_by_another_process_works_at_once(house: House, empty_database: EmptyDatabase) -> None:
     async with open_house(house.settings.data_dir, empty_database) as other:
         assert await status(house, await other.new_key()) == 200
 

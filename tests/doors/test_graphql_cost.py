@@ -6,9 +6,10 @@ from pathlib import Path
 import graphql
 import pytest
 
-from schema.execution import CACHED_CHARACTERS, Documents
+from schema.documents import CACHED_SIZE, Documents
 from schema.root import build
 from tests.conftest import House, open_house
+from tests.databases import EmptyDatabase
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +17,7 @@ CHEAP = "{ __typename }"
 
 
 @pytest.fixture
-async def limited(tmp_path: Path, empty_database: Path) -> AsyncIterator[House]:
+async def limited(tmp_path: Path, empty_database: EmptyDatabase) -> AsyncIterator[House]:
     """A house with the limits of the contract."""
     limits = {"rate_limit_authenticated": "60/minute", "rate_limit_anonymous": "10/minute"}
     async with open_house(tmp_path, empty_database, **limits) as opened:
@@ -134,7 +135,7 @@ def test_documents_are_kept_within_a_bound_and_the_least_lately_used_are_dropped
     for number in range(40):
         documents.operation(f"{{ a{number}: __typename }}{padding}", None, {})
         assert documents.operation(CHEAP, None, {})[0] is first
-        assert documents.characters <= CACHED_CHARACTERS
+        assert documents.size <= CACHED_SIZE
     dropped, _ = documents.operation(f"{{ a0: __typename }}{padding}", None, {})
     for number in range(1, 40):
         documents.operation(f"{{ a{number}: __typename }}{padding}", None, {})
@@ -146,4 +147,4 @@ def test_a_document_that_is_refused_is_not_kept() -> None:
     documents = Documents(build())
     with pytest.raises(graphql.GraphQLError):
         documents.operation("{", None, {})
-    assert documents.characters == 0
+    assert documents.size == 0

@@ -9,6 +9,7 @@ import pytest
 
 from schema.fields import QUERIES
 from tests.conftest import House
+from tests.rehearsal import settled
 
 pytestmark = pytest.mark.anyio
 
@@ -27,6 +28,8 @@ async def filled(house: House) -> None:
         await house.a_server(name=f"web{number}")
         await house.data(f'mutation {{ departmentCreate(input: {{name: "D{number}"}}) {{ id }} }}')
         await house.data(f'mutation {{ serverGroupCreate(input: {{name: "G{number}"}}) {{ id }} }}')
+        await house.a_service(client, await house.a_product(module="mock"), invoice=False)
+    await settled(house)
     await house.new_key("clients:read")
     while await house.rows("SELECT 1 FROM events WHERE sequence IS NULL"):
         await house.data("{ __typename }")

@@ -15,6 +15,7 @@ from arcbilling import cli
 from rest_compat.routes import ROUTES
 from schema.events import CATALOGUE
 from tests.conftest import House, open_house
+from tests.databases import EmptyDatabase
 from tests.described import (
     DOCUMENT,
     FILE,
@@ -244,7 +245,7 @@ async def test_every_operation_refuses_as_described(house: House, name: str) -> 
         check_answer(name, answer)
 
 
-async def test_a_request_over_the_limit_is_answered_as_described(tmp_path: Path, empty_database: Path) -> None:
+async def test_a_request_over_the_limit_is_answered_as_described(tmp_path: Path, empty_database: EmptyDatabase) -> None:
     async with open_house(tmp_path, empty_database, rate_limit_authenticated="1/minute") as house:
         allowed = await call(house, "ListClients")
         refused = await call(house, "ListClients")

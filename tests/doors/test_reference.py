@@ -12,6 +12,7 @@ import pytest
 
 from schema.events import CATALOGUE
 from tests.conftest import House, open_house
+from tests.databases import EmptyDatabase
 from tests.reference import claims
 from tests.reference.claims import reference
 
@@ -105,7 +106,9 @@ async def test_answers_have_the_envelope(house: House) -> None:
     "Retry-After: 42",
 )
 @reference("Error Codes", "| 429 | RATE_LIMITED | Too many requests |")
-async def test_sixty_requests_a_minute_with_a_key_and_ten_without(tmp_path: Path, empty_database: Path) -> None:
+async def test_sixty_requests_a_minute_with_a_key_and_ten_without(
+    tmp_path: Path, empty_database: EmptyDatabase
+) -> None:
     defaults = {"rate_limit_authenticated": "60/minute", "rate_limit_anonymous": "10/minute"}
     async with open_house(tmp_path, empty_database, **defaults) as house:
         for key, limit in ((house.key, 60), ("", 10)):

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from tests.conftest import House, open_house
+from tests.databases import EmptyDatabase
 
 pytestmark = pytest.mark.anyio
 
@@ -15,7 +16,7 @@ LIMITS = {"rate_limit_authenticated": "60/minute", "rate_limit_anonymous": "10/m
 
 
 @pytest.fixture
-async def limited(tmp_path: Path, empty_database: Path) -> AsyncIterator[House]:
+async def limited(tmp_path: Path, empty_database: EmptyDatabase) -> AsyncIterator[House]:
     """A house with the limits of the reference."""
     async with open_house(tmp_path, empty_database, **LIMITS) as house:
         yield house
@@ -132,7 +133,7 @@ async def test_a_forwarded_address_is_not_believed_without_a_trusted_proxy(limit
     assert [answer.status_code for answer in answers] == [401] * 10 + [429]
 
 
-async def test_limits_can_be_changed_and_turned_off(tmp_path: Path, empty_database: Path) -> None:
+async def test_limits_can_be_changed_and_turned_off(tmp_path: Path, empty_database: EmptyDatabase) -> None:
     changed = {"rate_limit_authenticated": "3/minute", "rate_limit_anonymous": "off"}
     async with open_house(tmp_path, empty_database, **changed) as house:
         assert await statuses(house, 4) == [200] * 3 + [429]

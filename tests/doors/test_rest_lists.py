@@ -2,6 +2,7 @@
 
 import re
 from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -314,12 +315,7 @@ async def test_created_from_and_created_to_include_their_ends(house: House, noun
     service = await house.a_service()
     await house.a_ticket(service["client_id"])
     await house.a_server()
-    stamp = "2026-03-01 12:00:00.500000+00:00"
-    transaction = await house.engine.database.begin()
-    ((stored,),) = await transaction.fetch(f"SELECT created_at FROM {noun}")
-    form = stamp if " " in stored else stamp.replace(" ", "T")
-    await transaction.fetch(f"UPDATE {noun} SET created_at = ?", (form,))
-    await transaction.commit()
+    await house.write(f"UPDATE {noun} SET created_at = ?", datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC))
     for query, found in (
         ("created_from=2026-03-01", True),
         ("created_to=2026-03-01", True),

@@ -7,6 +7,7 @@ import pytest
 
 from rest_compat.routes import ROUTES
 from tests.conftest import House, open_house
+from tests.databases import EmptyDatabase
 
 pytestmark = pytest.mark.anyio
 
@@ -106,7 +107,7 @@ async def test_answers_to_another_origin_show_their_headers_errors_too(house: Ho
     assert "access-control-allow-origin" not in (await house.rest("GET", "/clients")).headers
 
 
-async def test_only_the_origins_of_the_setting_are_let_in(tmp_path: Path, empty_database: Path) -> None:
+async def test_only_the_origins_of_the_setting_are_let_in(tmp_path: Path, empty_database: EmptyDatabase) -> None:
     async with open_house(tmp_path, empty_database, cors_origins="https://shop.test,https://b.test") as house:
         answer = await house.rest("GET", "/clients", headers=ORIGIN)
         assert answer.headers["access-control-allow-origin"] == "https://shop.test"

@@ -180,7 +180,7 @@ async def test_a_service_that_is_set_up_by_hand_waits_for_staff(house: House) ->
 
 
 async def test_a_service_with_a_module_stays_pending_until_that_has_succeeded(house: House) -> None:
-    service = await order(house, await house.a_product(module="MANUAL"))
+    service = await order(house, await house.a_product(module="manual"))
     assert service["status"] == "pending"
     assert await house.events() == ["client.created", "invoice.created"]
 

@@ -10,6 +10,7 @@ from graphql import get_named_type, is_composite_type
 from schema.fields import COMMANDS
 from schema.root import NODES
 from tests.conftest import open_house
+from tests.databases import EmptyDatabase
 from tests.doors.estate import (
     LISTS,
     OPEN_COMMANDS,
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def estate(tmp_path: Path, empty_database: Path) -> AsyncIterator[Estate]:
+async def estate(tmp_path: Path, empty_database: EmptyDatabase) -> AsyncIterator[Estate]:
     async with open_house(tmp_path, empty_database) as house:
         made = Estate(house)
         await made.furnish()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("arcbilling", "models", "resolvers", "rest_compat", "schema")
+PACKAGES = ("arcbilling", "models", "provisioning", "resolvers", "rest_compat", "schema")
 
 
 def contracts() -> dict[str, Any]:
@@ -55,6 +55,10 @@ def test_every_import_contract_is_kept() -> None:
         ("rest_compat/reading.py", "import tortoise"),
         ("rest_compat/reading.py", "import arcbilling.gate"),
         ("arcbilling/gate.py", "import aiohttp"),
+        ("provisioning/mock.py", "import schema.errors"),
+        ("provisioning/mock.py", "import models.enums"),
+        ("provisioning/mock.py", "import starlette"),
+        ("models/clients.py", "import provisioning.protocol"),
         ("arcbilling/clock.py", "import models.enums"),
     ],
 )

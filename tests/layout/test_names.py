@@ -12,7 +12,7 @@ from rest_compat.routes import ROUTES
 from schema import root
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("arcbilling", "models", "resolvers", "rest_compat", "schema", "tests")
+FOLDERS = ("arcbilling", "models", "provisioning", "resolvers", "rest_compat", "schema", "tests")
 SOURCES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 LONGEST = 400
 GENERATED = {"models/migrations/0001_initial.py"}
@@ -20,6 +20,7 @@ MEANINGLESS = {"utils", "util", "core", "common", "misc", "helpers", "lib"}
 
 STEMS = {
     "departments": ("tickets", "tickets"),  # a department is a part of the tickets' module
+    "orders": ("services", "services"),  # an order is a service that is sold
     "payments": ("invoices", "invoices"),  # a payment is stored and fetched with its invoice
     "event_log": ("events", "outbox"),  # what the schema reads as a log is an outbox to those that write it
 }

@@ -115,7 +115,18 @@ def test_policies_are_all_of_one_kind() -> None:
 
 
 def test_every_name_follows_its_pattern() -> None:
-    nouns = ("apiKey", "client", "department", "invoice", "product", "server", "serverGroup", "service", "ticket")
+    nouns = (
+        "apiKey",
+        "client",
+        "department",
+        "invoice",
+        "moduleCall",
+        "product",
+        "server",
+        "serverGroup",
+        "service",
+        "ticket",
+    )
     for name in COMMANDS:
         assert any(name.startswith(noun) and name[len(noun) : len(noun) + 1].isupper() for noun in nouns), name
     for type_ in OURS:

@@ -1,11 +1,9 @@
 """Migrations: they lead to what the models say, lose no row on the way, and run once whoever starts them."""
 
 import ast
-import re
-import shutil
+import asyncio
 import sqlite3
-import subprocess
-import sys
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,40 +14,28 @@ from tortoise.migrations.autodetector import MigrationAutodetector
 from tortoise.migrations.constraints import UniqueConstraint
 from tortoise.migrations.executor import MigrationExecutor
 
-from models.enums import ServiceStatus
 from resolvers import migrations
+from resolvers.database import Database, Location, UniqueViolation
+from resolvers.engines.sqlite import SqliteLocation
+from resolvers.tables import written
+from tests.databases import EmptyDatabase, at
+from tests.models.schemas import fill, rows_of, schema_of
 from tests.models.test_rows import MODELS
+from tests.reliability.served import Installation
 
 pytestmark = pytest.mark.anyio
 
-Schema = dict[str, Any]
+
+@pytest.fixture
+async def blank(tmp_path: Path, empty_database: EmptyDatabase) -> Location:
+    return await empty_database.blank(tmp_path)
 
 
-def schema_of(path: Path) -> Schema:
-    """Tables with columns and keys, indexes and uniques with their columns and conditions, whatever their spelling."""
-    with closing(sqlite3.connect(path)) as database:
-        tables = [
-            name
-            for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            if name not in ("tortoise_migrations", "sqlite_sequence")
-        ]
-        return {table: described(database, table) for table in tables}
-
-
-def described(database: sqlite3.Connection, table: str) -> dict[str, Any]:
-    (sql,) = database.execute("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone()
-    indexes = []
-    for _, name, unique, _, partial in database.execute(f"PRAGMA index_list('{table}')"):
-        columns = tuple(column for _, _, column in database.execute(f"PRAGMA index_info('{name}')"))
-        (text,) = database.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
-        condition = re.search(r"\bWHERE\b(.*)", text or "", re.IGNORECASE | re.DOTALL) if partial else None
-        indexes.append((unique, columns, condition[1].strip(" ();") if condition else None))
-    return {
-        "columns": [row[1:] for row in database.execute(f"PRAGMA table_info('{table}')")],
-        "keys": sorted(row[2:] for row in database.execute(f"PRAGMA foreign_key_list('{table}')")),
-        "indexes": sorted(indexes, key=repr),
-        "autoincrement": "AUTOINCREMENT" in sql.upper(),
-    }
+@pytest.fixture
+async def migrated(place: Installation) -> AsyncIterator[Database]:
+    """A database that all migrations have made."""
+    async with at(place.location) as database:
+        yield database
 
 
 def conditional() -> list[tuple[str, UniqueConstraint]]:
@@ -62,72 +48,32 @@ def conditional() -> list[tuple[str, UniqueConstraint]]:
     return found
 
 
-async def generated(path: Path) -> Path:
-    """A database as Tortoise makes it from the models, without migrations."""
+async def generate(location: Location) -> None:
+    """Makes the tables as Tortoise makes them from the models, without migrations."""
     async with TortoiseContext() as context:
-        await context.init(config=migrations.config(path))
+        await context.init(config=migrations.config(location))
         await context.generate_schemas()
-    return path
 
 
-def fill(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Puts two rows into every table that has fewer, with values of every column; tells all rows."""
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA foreign_keys = OFF")  # rows refer to rows that come later
-        for table in schema_of(path):
-            columns = database.execute(f"PRAGMA table_info('{table}')").fetchall()
-            references = {row[3] for row in database.execute(f"PRAGMA foreign_key_list('{table}')")}
-            for number in (1, 2):
-                if database.execute(f"SELECT 1 FROM {table} WHERE id = ?", (number,)).fetchone():
-                    continue
-                values = [a_value(name, kind, number, name in references) for _, name, kind, *_ in columns]
-                marks = ", ".join("?" * len(values))
-                database.execute(f"INSERT INTO {table} VALUES ({marks})", values)
-        database.commit()
-        assert database.execute("PRAGMA foreign_key_check").fetchall() == []
-    return rows_of(path)
-
-
-def a_value(name: str, kind: str, number: int, refers: bool) -> Any:
-    if name == "id" or refers:
-        return number
-    if name == "status":
-        return ServiceStatus.ACTIVE.value
-    match kind.partition("(")[0].upper():
-        case "BIGINT" | "INT" | "INTEGER":
-            return number
-        case "TIMESTAMP":
-            return "2026-01-01 00:00:00.000000+00:00"
-        case "DATE":
-            return f"2026-01-0{number}"
-        case "BLOB":
-            return b"\x00\xff"
-        case _:
-            return f"é{number}"
-
-
-def rows_of(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    with closing(sqlite3.connect(path)) as database:
-        return {table: database.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in schema_of(path)}
-
-
-async def test_the_migrations_lead_to_what_the_models_say(empty_database: Path, tmp_path: Path) -> None:
-    fresh = schema_of(await generated(tmp_path / "generated.sqlite3"))
-    migrated = schema_of(empty_database)
-    assert migrated.keys() == fresh.keys()
+async def test_the_migrations_lead_to_what_the_models_say(blank: Location, migrated: Database) -> None:
+    await generate(blank)
+    async with at(blank) as database:
+        fresh = await schema_of(database)
+    made = await schema_of(migrated)
+    assert made.keys() == fresh.keys()
     for table, constraint in conditional():
-        # Tortoise makes none of these on SQLite, so a migration of ours does.
-        fresh[table]["indexes"].append((1, constraint.fields, constraint.condition))
+        # Tortoise makes none of these when it makes a table, so a migration of ours does.
+        fresh[table]["indexes"].append((True, constraint.fields, constraint.condition))
         fresh[table]["indexes"].sort(key=repr)
     for table in fresh:
-        assert migrated[table] == fresh[table], table
-    assert (1, ("service_id", "kind", "period_start"), "NOT void") in migrated["invoice_items"]["indexes"]
-    assert all(table["autoincrement"] for table in fresh.values())
+        assert made[table] == fresh[table], table
+    assert (True, ("service_id", "kind", "period_start"), "NOT void") in made["invoice_items"]["indexes"]
+    assert all(table["counts up"] for table in fresh.values())
 
 
-async def test_the_models_need_no_further_migration(empty_database: Path) -> None:
+async def test_the_models_need_no_further_migration(place: Installation) -> None:
     async with TortoiseContext() as context:
-        config = migrations.config(empty_database)
+        config = migrations.config(place.location)
         await context.init(config=config)
         executor = MigrationExecutor(context.connections.get("default"), config["apps"])
         await executor.loader.build_graph()
@@ -138,104 +84,106 @@ async def test_the_models_need_no_further_migration(empty_database: Path) -> Non
 
 
 @pytest.mark.parametrize("start", migrations.known()[:-1])
-async def test_a_filled_database_is_migrated_without_loss(start: str, empty_database: Path, tmp_path: Path) -> None:
-    path = tmp_path / "old.sqlite3"
-    await migrations.migrate(path, start)
-    before = fill_but_defaults(path)
-    applied = await migrations.migrate(path)
+async def test_a_filled_database_is_migrated_without_loss(start: str, blank: Location, migrated: Database) -> None:
+    await migrations.migrate(blank, start)
+    before = await fill_but_defaults(blank)
+    applied = await migrations.migrate(blank)
     assert applied == migrations.known()[migrations.known().index(start) + 1 :]
-    assert schema_of(path) == schema_of(empty_database)
-    after = rows_of(path)
-    for table, rows in before.items():
-        kept = {row[0]: row for row in after[table]}
-        assert [kept.get(row[0]) for row in rows] == rows, table
-    with closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA foreign_key_check").fetchall() == []
-        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    async with at(blank) as database:
+        assert await schema_of(database) == await schema_of(migrated)
+        for table, (names, rows) in before.items():
+            kept = await database.reader.fetch(f"SELECT {', '.join(names)} FROM {table} ORDER BY id")
+            by_id = {row[names.index("id")]: tuple(row) for row in kept}
+            assert [by_id.get(row[names.index("id")]) for row in rows] == rows, table
+    assert [finding for finding in await blank.examine() if not finding.fine] == []
 
 
-def fill_but_defaults(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Fills every table; what the migrations to come will put in themselves is left to them."""
-    before = fill(path)
-    if "0002_defaults" in migrations.pending(path):
-        with closing(sqlite3.connect(path)) as database:
-            database.execute("DELETE FROM event_head")
-            database.commit()
-        del before["event_head"]
-    return before
+async def fill_but_defaults(location: Location) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:
+    """Fills every table, and tells the names of its columns and its rows.
+
+    What the migrations to come will put in themselves is left to them.
+    """
+    async with at(location) as database:
+        rows = await fill(database)
+        schema = await schema_of(database)
+        if "0002_defaults" in await migrations.pending(location):
+            async with written(database) as session:
+                await session.connection.fetch("DELETE FROM event_head")
+            del rows["event_head"]
+    order = {table: [c.name for c in schema[table]["columns"] if c.name != "id"] for table in rows}
+    return {table: (["id", *order[table]], found) for table, found in rows.items()}
 
 
 @pytest.mark.parametrize("steps", range(1, len(migrations.known())))
-async def test_migrations_go_down_and_up_again(steps: int, empty_database: Path, tmp_path: Path) -> None:
-    path = tmp_path / "there-and-back.sqlite3"
-    await migrations.migrate(path)
-    before = schema_of(path)
-    await migrations.migrate(path, migrations.known()[-1 - steps])
-    assert migrations.pending(path) == migrations.known()[-steps:]
-    assert await migrations.migrate(path) == migrations.known()[-steps:]
-    assert schema_of(path) == before == schema_of(empty_database)
-    data = rows_of(path)
+async def test_migrations_go_down_and_up_again(steps: int, place: Installation) -> None:
+    async with at(place.location) as database:
+        before = await schema_of(database)
+    await migrations.migrate(place.location, migrations.known()[-1 - steps])
+    assert await migrations.pending(place.location) == migrations.known()[-steps:]
+    assert await migrations.migrate(place.location) == migrations.known()[-steps:]
+    async with at(place.location) as database:
+        assert await schema_of(database) == before
+        data = await rows_of(database)
     assert [len(data[table]) for table in ("departments", "number_series", "event_head")] == [1, 1, 1]
 
 
-async def test_a_period_cannot_be_charged_twice_but_once_the_first_is_void(
-    empty_database: Path, tmp_path: Path
-) -> None:
-    path = Path(shutil.copy(empty_database, tmp_path))
+async def test_a_filled_database_goes_down_and_up_without_losing_a_row(place: Installation) -> None:
+    async with at(place.location) as database:
+        before = await fill(database)
+    await migrations.migrate(place.location, "0003_one_charge_for_a_period")
+    async with at(place.location) as database:
+        tables = (await schema_of(database)).keys()
+    await migrations.migrate(place.location)
+    async with at(place.location) as database:
+        after = await rows_of(database)
+    assert len(tables) >= 15
+    for table in tables:
+        assert [row[0] for row in after[table]] == [row[0] for row in before[table]], table
+
+
+async def test_a_period_cannot_be_charged_twice_but_once_the_first_is_void(migrated: Database) -> None:
+    await fill(migrated)
     insert = (
         "INSERT INTO invoice_items (kind, description, amount, currency, period_start, void, client_id, invoice_id, "
-        "service_id) VALUES ('recurring', 'x', 1, 'USD', '2026-01-01', ?, 1, 1, ?)"
+        "service_id) VALUES ('recurring', 'x', 1, 'USD', '2027-01-01', ?, 1, 1, ?)"
     )
-    with closing(sqlite3.connect(path)) as database:
-        database.execute(insert, (True, 7))
-        database.execute(insert, (False, 7))
-        database.execute(insert, (True, 7))
-        database.execute(insert, (False, None))
-        database.execute(insert, (False, None))
-        with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
-            database.execute(insert, (False, 7))
+    async with written(migrated) as session:
+        for void, service in ((True, 1), (False, 1), (True, 1), (False, None), (False, None)):
+            await session.connection.fetch(insert, (void, service))
+    with pytest.raises(UniqueViolation):
+        async with written(migrated) as session:
+            await session.connection.fetch(insert, (False, 1))
 
 
 def backups(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.backup-*"))
 
 
-async def test_a_backup_is_made_of_what_is_migrated(tmp_path: Path) -> None:
-    path = tmp_path / "arcbilling.sqlite3"
-    await migrations.migrate(path, migrations.known()[0])
+async def test_a_backup_is_made_of_an_sqlite_file_that_is_migrated(tmp_path: Path) -> None:
+    location = SqliteLocation(tmp_path / "arcbilling.sqlite3")
+    await migrations.migrate(location, migrations.known()[0])
     assert backups(tmp_path) == []
-    before = rows_of(path)
-    await migrations.migrate(path)
+    await migrations.migrate(location)
     (backup,) = backups(tmp_path)
-    assert rows_of(backup) == before
-    assert await migrations.migrate(path) == []
+    assert await SqliteLocation(backup).applied() == {migrations.known()[0]}
+    with closing(sqlite3.connect(backup)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert await migrations.migrate(location) == []
     assert backups(tmp_path) == [backup]
 
 
-def test_a_database_is_migrated_once_by_many_that_start_together(tmp_path: Path, empty_database: Path) -> None:
-    code = (
-        "import asyncio, sys; from pathlib import Path; from resolvers import migrations; "
-        "print(*asyncio.run(migrations.migrate(Path(sys.argv[1]))))"
-    )
-    path = tmp_path / "new" / "arcbilling.sqlite3"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(path)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=Path(migrations.__file__).parents[1],
-            text=True,
-        )
-        for _ in range(4)
-    ]
-    told = []
-    for process in processes:
-        out, err = process.communicate()
-        assert process.returncode == 0, err
-        told.append(out.split())
-    assert sorted(told) == [[], [], [], migrations.known()]
-    assert schema_of(path) == schema_of(empty_database)
-    assert len(rows_of(path)["departments"]) == 1
+async def test_a_database_is_migrated_once_by_many_that_start_together(
+    tmp_path: Path, empty_database: EmptyDatabase, migrated: Database
+) -> None:
+    blank = await empty_database.blank(tmp_path)
+    url = blank.url if hasattr(blank, "url") else f"sqlite:///{blank.name}"
+    place = Installation(tmp_path, DATABASE_URL=url)
+    told = await asyncio.gather(*(place.command("migrate") for _ in range(4)))
+    assert [code for code, _, _ in told] == [0] * 4, told
+    assert sorted(out.split() for _, out, _ in told) == [[], [], [], migrations.known()]
+    async with at(blank) as database:
+        assert await schema_of(database) == await schema_of(migrated)
+        assert len((await rows_of(database))["departments"]) == 1
 
 
 @pytest.mark.parametrize("file", sorted(migrations.FOLDER.glob("[0-9]*.py")), ids=lambda file: file.stem)
@@ -251,11 +199,11 @@ def test_a_migration_runs_without_orjson_and_on_tables_with_rows(file: Path) -> 
             assert "null=True" in text or "db_default=" in text, f"{text} fails on a table with rows"
 
 
-async def test_the_database_and_its_backups_are_for_their_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "data" / "arcbilling.sqlite3"
-    await migrations.migrate(path, migrations.known()[0])
-    await migrations.migrate(path)
-    modes = {file.name: file.stat().st_mode & 0o077 for file in path.parent.iterdir() if "sqlite3" in file.name}
-    assert any("backup" in name for name in modes)
-    assert {name for name, mode in modes.items() if mode and not name.endswith((".migrating", ".lock"))} == set()
-    assert path.parent.stat().st_mode & 0o077 == 0
+async def test_an_sqlite_file_and_its_backups_are_for_their_owner_alone(tmp_path: Path) -> None:
+    location = SqliteLocation(tmp_path / "data" / "arcbilling.sqlite3")
+    await migrations.migrate(location, migrations.known()[0])
+    await migrations.migrate(location)
+    files = [file for file in location.path.parent.iterdir() if "sqlite3" in file.name]
+    assert any("backup" in file.name for file in files)
+    assert {file.name for file in files if file.stat().st_mode & 0o077} == set()
+    assert location.path.parent.stat().st_mode & 0o077 == 0

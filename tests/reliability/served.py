@@ -7,10 +7,14 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
 import arcbilling
+from arcbilling.settings import load
+from resolvers.engines import location
+from tests.databases import at
 
 ROOT = Path(arcbilling.__file__).parents[1]
 
@@ -20,14 +24,24 @@ class Installation:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
-        self.database = folder / "arcbilling.sqlite3"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("ARCBILLING_")}
-        mine = {"DATA_DIR": str(folder), "RATE_LIMIT_AUTHENTICATED": "off", "RATE_LIMIT_ANONYMOUS": "off"} | settings
+        mine = {"DATA_DIR": str(folder), "RATE_LIMIT_AUTHENTICATED": "off", "RATE_LIMIT_ANONYMOUS": "off"}
+        mine = mine | {"SHUTDOWN_DELAY": "0"} | settings
         self.environment = clean | {f"ARCBILLING_{name}": value for name, value in mine.items()}
+
+        self.told: list[bytes] = []
+        """What the server has said since it was started."""
+        self.settings = load(self.environment)
+        self.location = location(self.settings)
+
+    async def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What the database holds, to count, while nobody serves it."""
+        async with at(self.location) as database:
+            return [tuple(row) for row in await database.reader.fetch(sql)]
 
     async def start(self, *arguments: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -54,10 +68,10 @@ class Installation:
         return out.splitlines()[-1]
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def serving(self, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
         """The server, ready; at the end it is told to stop, unless it is gone already."""
-        process = await self.start("serve", "--port", str(self.port))
-        told: list[bytes] = []
+        process = await self.start("serve", "--port", str(self.port), *arguments)
+        told = self.told = []
         reading = [asyncio.create_task(_drain(stream, told)) for stream in (process.stdout, process.stderr)]
         try:
             await self._until_ready(process, told)

@@ -1,9 +1,11 @@
 """What must hold of every database at every moment, whatever happened to the requests that filled it."""
 
-import sqlite3
+import json
 import sys
-from contextlib import closing
-from pathlib import Path
+from collections import Counter
+
+from resolvers.database import Database, Location
+from tests.databases import at
 
 NEXT: dict[str, set[str | None]] = {
     "service.created": {None},
@@ -37,7 +39,8 @@ NOTHING = {
             WHERE e.object_type = 'Invoice' AND e.object_id = i.id AND e.event = 'invoice.created')
     """,
     "an invoice with another number of invoice.paid than its status says": """
-        SELECT i.id FROM invoices i WHERE (i.status = 'paid') <> (SELECT count(*) FROM events e
+        SELECT i.id FROM invoices i WHERE (CASE i.status WHEN 'paid' THEN 1 ELSE 0 END) <>
+            (SELECT count(*) FROM events e
             WHERE e.object_type = 'Invoice' AND e.object_id = i.id AND e.event = 'invoice.paid')
     """,
     "a client without exactly one client.created": """
@@ -66,6 +69,16 @@ NOTHING = {
             (object_type = 'Ticket' AND object_id NOT IN (SELECT id FROM tickets)) OR
             (object_type = 'Service' AND object_id NOT IN (SELECT id FROM services))
     """,
+    "a service whose state is not what its calls say": """
+        SELECT s.id FROM services s JOIN module_calls c ON c.service_id = s.id
+        WHERE c.id = (SELECT max(id) FROM module_calls l WHERE l.service_id = s.id AND l.status <> 'cancelled')
+        AND s.provision_state <> CASE
+            WHEN EXISTS (SELECT 1 FROM module_calls r WHERE r.service_id = s.id AND r.status = 'running') THEN 'running'
+            WHEN c.status IN ('queued', 'retrying') THEN 'queued' WHEN c.status = 'done' THEN 'ok' ELSE c.status END
+    """,
+    "a module call that is finished and due, or neither": """
+        SELECT id FROM module_calls WHERE (due_at IS NULL) = (finished_at IS NULL)
+    """,
     "a stored answer that was never given": "SELECT id FROM idempotency_records WHERE answer IS NULL",
 }
 """What no database may hold: its name → the query that would find it."""
@@ -73,57 +86,75 @@ NOTHING = {
 COLUMN = {"invoice_items": "kind"}
 """What a new row of a table has in its audit entry, and no later change has."""
 
-AUDITED = ("clients", "invoices", "invoice_items", "payments", "services", "tickets", "ticket_messages")
+AUDITED = ("clients", "invoices", "invoice_items", "payments", "services", "module_calls", "tickets", "ticket_messages")
 
 
-def check_sound(path: Path) -> None:
+async def check_sound(database: Database) -> None:
     """Fails with the name of what is half-written."""
-    with closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert database.execute("PRAGMA foreign_key_check").fetchall() == []
-        for what, query in NOTHING.items():
-            assert database.execute(query).fetchall() == [], what
-        for table in AUDITED:
-            unaudited = (
-                f"SELECT id FROM {table} WHERE 1 <> (SELECT count(*) FROM audit_entries a WHERE a.object_type = "
-                f"'{table}' AND a.object_id = {table}.id AND json_extract(a.changes, '$.created_at[0]') IS NULL "
-                f"AND json_type(a.changes, '$.{COLUMN.get(table, 'created_at')}') IS NOT NULL)"
-            )
-            assert database.execute(unaudited).fetchall() == [], f"a row of {table} without an audit entry"
-        check_numbers(database)
-        check_sequence(database)
-        check_services(database)
+    for what, query in NOTHING.items():
+        assert await rows(database, query) == [], what
+    await check_audit(database)
+    await check_numbers(database)
+    await check_sequence(database)
+    await check_services(database)
 
 
-def check_numbers(database: sqlite3.Connection) -> None:
+async def check_sound_at(location: Location) -> None:
+    """The same of a database that nobody has open, and that its engine finds nothing wrong with it."""
+    assert [finding for finding in await location.examine() if not finding.fine] == []
+    async with at(location) as database:
+        await check_sound(database)
+
+
+async def rows(database: Database, sql: str) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in await database.reader.fetch(sql)]
+
+
+async def check_audit(database: Database) -> None:
+    """Every row has one audit entry of its making."""
+    made: Counter[object] = Counter()
+    for table, id, changes in await rows(database, "SELECT object_type, object_id, changes FROM audit_entries"):
+        told = json.loads(str(changes)).get(COLUMN.get(str(table), "created_at"))
+        made[table, id] += told is not None and told[0] is None
+    for table in AUDITED:
+        for (id,) in await rows(database, f"SELECT id FROM {table}"):
+            assert made[table, id] == 1, f"row {id} of {table} has {made[table, id]} audit entries of its making"
+
+
+async def check_numbers(database: Database) -> None:
     """Invoice numbers: each once, without a gap, as many as the series has given out."""
-    numbers = sorted(int(number.rpartition("-")[2]) for (number,) in database.execute("SELECT number FROM invoices"))
-    (last,) = database.execute("SELECT last_number FROM number_series WHERE name = 'invoice'").fetchone()
-    assert numbers == list(range(1, last + 1))
+    numbers = sorted(int(str(n).rpartition("-")[2]) for (n,) in await rows(database, "SELECT number FROM invoices"))
+    ((last,),) = await rows(database, "SELECT last_number FROM number_series WHERE name = 'invoice'")
+    assert numbers == list(range(1, int(str(last)) + 1))
 
 
-def check_sequence(database: sqlite3.Connection) -> None:
+async def check_sequence(database: Database) -> None:
     """Sequence numbers: from one, without a gap, in the order of each object's versions."""
-    rows = database.execute(
+    found = await rows(
+        database,
         "SELECT sequence, object_type, object_id, object_version FROM events"
-        " WHERE sequence IS NOT NULL ORDER BY sequence"
-    ).fetchall()
-    assert [sequence for sequence, *_ in rows] == list(range(1, len(rows) + 1))
-    (last,) = database.execute("SELECT last_sequence FROM event_head").fetchone()
-    assert last == len(rows)
-    seen: dict[tuple[str, int], int] = {}
-    for _, kind, id, version in rows:
-        assert seen.get((kind, id), 0) < version
-        seen[kind, id] = version
+        " WHERE sequence IS NOT NULL ORDER BY sequence",
+    )
+    assert [sequence for sequence, *_ in found] == list(range(1, len(found) + 1))
+    head = "SELECT last_sequence, (SELECT count(*) FROM events WHERE sequence IS NOT NULL) FROM event_head"
+    ((last, numbered),) = await rows(database, head)
+    assert last == numbered
+    seen: dict[tuple[object, object], int] = {}
+    for _, kind, id, version in found:
+        assert seen.get((kind, id), 0) < int(str(version))
+        seen[kind, id] = int(str(version))
 
 
-def check_services(database: sqlite3.Connection) -> None:
+async def check_services(database: Database) -> None:
     """The history of each service is a legal path, and ends where the service is."""
-    for id, status in database.execute("SELECT id, status FROM services").fetchall():
+    history: dict[object, list[str]] = {}
+    for id, event in await rows(
+        database, "SELECT object_id, event FROM events WHERE object_type = 'Service' ORDER BY object_id, object_version"
+    ):
+        history.setdefault(id, []).append(str(event))
+    for id, status in await rows(database, "SELECT id, status FROM services"):
         before: str | None = None
-        for (event,) in database.execute(
-            "SELECT event FROM events WHERE object_type = 'Service' AND object_id = ? ORDER BY object_version", (id,)
-        ):
+        for event in history.get(id, []):
             assert before in NEXT[event], f"{event} after {before}"
             before = event
         assert before is None or LAST[before] == status

@@ -81,7 +81,7 @@ async def test_cancelled_requests_leave_nothing_half_written_and_nothing_locked(
         for table in ("invoices", "payments", "tickets", "events", "audit_entries", "idempotency_records")
     }
     tell(f"{dict(outcomes)}; then {counts}")
-    check_sound(house.settings.sqlite_path)
+    await check_sound(house.engine.database)
 
 
 async def test_a_caller_that_goes_away_does_not_undo_what_it_asked_for(house: House) -> None:
@@ -99,4 +99,4 @@ async def test_a_caller_that_goes_away_does_not_undo_what_it_asked_for(house: Ho
     again = await house.rest("POST", "/invoices", body, headers={"Idempotency-Key": "a"})
     assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
     assert await house.rows("SELECT count(*) FROM invoices") == [(1,)]
-    check_sound(house.settings.sqlite_path)
+    await check_sound(house.engine.database)

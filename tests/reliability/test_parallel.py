@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.conftest import House, open_house
+from tests.databases import EmptyDatabase
 from tests.reliability.soundness import check_sound, tell
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +51,7 @@ async def test_a_hundred_uses_of_one_key_make_one_invoice_and_its_event_once(hou
     assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 409)
     assert await house.rows("SELECT count(*) FROM invoices") == [(1,)]
     assert await house.events() == ["client.created", "invoice.created"]
-    check_sound(house.settings.sqlite_path)
+    await check_sound(house.engine.database)
 
 
 async def test_a_hundred_uses_of_one_key_over_graphql_make_one_client(house: House) -> None:
@@ -75,7 +76,7 @@ async def test_two_hundred_pays_of_one_invoice_make_one_payment(house: House) ->
     assert {answer.json()["data"]["status"] for answer in answers} == {"paid"}
     assert await house.rows("SELECT count(*), sum(amount) FROM payments") == [(1, 2999)]
     assert (await house.events()).count("invoice.paid") == 1
-    check_sound(house.settings.sqlite_path)
+    await check_sound(house.engine.database)
 
 
 async def test_a_hundred_partial_pays_never_take_more_than_the_balance(house: House) -> None:
@@ -84,7 +85,7 @@ async def test_a_hundred_partial_pays_never_take_more_than_the_balance(house: Ho
     answers = await at_once(house, [pay] * 100)
     assert Counter(answer.status_code for answer in answers) == {200: 33, 400: 67}
     assert await house.rows("SELECT count(*), sum(amount) FROM payments") == [(33, 990)]
-    check_sound(house.settings.sqlite_path)
+    await check_sound(house.engine.database)
 
 
 async def test_a_hundred_invoices_at_once_are_numbered_without_gap_or_double(house: House) -> None:
@@ -98,7 +99,7 @@ async def test_a_hundred_invoices_at_once_are_numbered_without_gap_or_double(hou
     tell(f"100 invoices at once: {told(answers)}")
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["data"]["number"] for answer in answers}) == 100
-    check_sound(house.settings.sqlite_path)
+    await check_sound(house.engine.database)
 
     class FailsHalfWay(RuntimeError): ...
 
@@ -120,7 +121,7 @@ async def test_a_hundred_invoices_at_once_are_numbered_without_gap_or_double(hou
     assert Counter(answer.status_code for answer in answers) == {201: 67, 500: 33}
     assert {a.json()["error"]["code"] for a in answers if a.status_code == 500} == {"INTERNAL_ERROR"}
     assert await house.rows("SELECT count(*) FROM invoices") == [(167,)]
-    check_sound(house.settings.sqlite_path)
+    await check_sound(house.engine.database)
 
 
 async def test_parallel_verbs_leave_a_legal_history_with_one_event_for_each_step(house: House) -> None:
@@ -137,17 +138,17 @@ async def test_parallel_verbs_leave_a_legal_history_with_one_event_for_each_step
     tell(f"105 suspend, unsuspend and terminate of five services: {told(answers)}")
     assert {answer.status_code for answer in answers} <= {200, 400}
     assert await house.rows("SELECT DISTINCT status FROM services") == [("terminated",)]
-    check_sound(house.settings.sqlite_path)
+    await check_sound(house.engine.database)
 
 
 async def test_the_same_email_at_once_registers_one_client(house: House) -> None:
     body = {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@shop.test", "password": "12345678"}
     answers = await at_once(house, [("POST", "/api/v1/clients", body, {})] * 20)
     assert Counter(answer.status_code for answer in answers) == {201: 1, 400: 19}
-    check_sound(house.settings.sqlite_path)
+    await check_sound(house.engine.database)
 
 
-async def test_sixty_a_minute_are_exactly_sixty(tmp_path: Path, empty_database: Path) -> None:
+async def test_sixty_a_minute_are_exactly_sixty(tmp_path: Path, empty_database: EmptyDatabase) -> None:
     limits = {"rate_limit_authenticated": "60/minute", "rate_limit_anonymous": "10/minute"}
     async with open_house(tmp_path, empty_database, **limits) as house:
         answers = await at_once(house, [("GET", "/api/v1/clients", None, {})] * 200)

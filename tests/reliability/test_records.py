@@ -4,9 +4,8 @@ import asyncio
 import io
 import json
 import logging
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,12 @@ from hypothesis import strategies as st
 from arcbilling import logs
 from arcbilling.settings import load
 from resolvers import outbox
+from resolvers.tables import written
 from schema.erasure import PERSONAL_MEMBERS
 from schema.events import canonical
 from tests.conftest import House, open_house
-from tests.reliability.soundness import check_sequence, check_sound
+from tests.databases import EmptyDatabase, at
+from tests.reliability.soundness import check_sound_at
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +40,7 @@ async def sequenced(house: House) -> list[tuple[Any, ...]]:
 
 
 async def test_events_are_numbered_without_a_gap_while_many_write_and_after_a_restart(
-    tmp_path: Path, empty_database: Path
+    tmp_path: Path, empty_database: EmptyDatabase
 ) -> None:
     for round_ in range(2):
         async with open_house(tmp_path, empty_database) as house:
@@ -49,7 +50,7 @@ async def test_events_are_numbered_without_a_gap_while_many_write_and_after_a_re
             await asyncio.gather(*numberers)
             rows = await sequenced(house)
             assert [sequence for sequence, _ in rows] == list(range(1, 55 * (round_ + 1) + 1))
-        check_sound(tmp_path / "arcbilling.sqlite3")
+        await check_sound_at(house.location)
 
 
 async def test_what_fails_takes_no_sequence_number(house: House) -> None:
@@ -71,19 +72,17 @@ async def test_more_events_than_a_batch_are_all_numbered(house: House, monkeypat
 
 
 async def test_events_that_a_command_left_are_numbered_when_the_server_starts(
-    tmp_path: Path, empty_database: Path
+    tmp_path: Path, empty_database: EmptyDatabase
 ) -> None:
     async with open_house(tmp_path, empty_database) as house:
         await house.a_client()
         await sequenced(house)
-    with closing(sqlite3.connect(tmp_path / "arcbilling.sqlite3")) as database:
-        database.execute("UPDATE events SET sequence = NULL")
-        database.execute("UPDATE event_head SET last_sequence = 0")
-        database.commit()
+    async with at(house.location) as database, written(database) as session:
+        await session.connection.fetch("UPDATE events SET sequence = NULL")
+        await session.connection.fetch("UPDATE event_head SET last_sequence = 0")
     async with open_house(tmp_path, empty_database) as house:
         assert await sequenced(house) == [(1, "client.created")]
-    with closing(sqlite3.connect(tmp_path / "arcbilling.sqlite3")) as database:
-        check_sequence(database)
+    await check_sound_at(house.location)
 
 
 # Payloads
@@ -258,7 +257,7 @@ def logged(**settings: str) -> Iterator[io.StringIO]:
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
 async def test_logs_hold_nothing_secret_and_nothing_personal(
-    tmp_path: Path, empty_database: Path, log_format: str
+    tmp_path: Path, empty_database: EmptyDatabase, log_format: str
 ) -> None:
     with logged(log_level="debug", log_format=log_format) as written:
         async with open_house(tmp_path, empty_database) as house:

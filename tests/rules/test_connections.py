@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.invoices import InvoiceRow
 from resolvers.invoices import table
-from resolvers.tables import Cursor, Sort
+from resolvers.paging import Cursor, Sort
 from schema.connections import cursor_of, page_request, read_cursor, sort_of
 from schema.errors import Code, DomainError
 from schema.invoices import InvoiceSort

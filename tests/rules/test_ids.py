@@ -28,6 +28,7 @@ def test_prefixes_are_those_of_the_contract() -> None:
         "srv",
         "grp",
         "key",
+        "mcl",
     }
 
 

@@ -1,5 +1,7 @@
 """A document is measured, and refused when it asks for too much, before anything expands it."""
 
+from collections.abc import Callable
+
 import pytest
 from graphql import (
     GraphQLArgument,
@@ -151,7 +153,7 @@ def test_a_measure_counts_what_the_expanded_operation_selects() -> None:
             "{ id }" + "fragment F on Query { id }" * 51,
             "The document has 51 fragments; at most 50 are allowed.",
         ),
-        ("{ id }" * 20, "{ id }" * 21, "The document has 21 operations; at most 20 are allowed."),
+        ("{ id }" * 5, "{ id }" * 6, "The document has 6 operations; at most 5 are allowed."),
     ],
 )
 def test_a_document_at_a_limit_passes_and_one_beyond_it_is_refused_by_a_sentence(
@@ -181,6 +183,14 @@ def test_only_the_operation_that_runs_has_to_fit_the_limits_on_what_is_run() -> 
 )
 def test_what_is_not_run_is_still_bounded_because_validation_reads_it(bystander: str) -> None:
     assert refusal("query A { client { id } } " + bystander).startswith("A selection set has 301 fields;")
+
+
+@pytest.mark.parametrize("within", [lambda many: many, lambda many: {"a": [{"b": many}]}])
+def test_a_list_in_the_variables_has_at_most_1000_entries(within: Callable[[list[int]], object]) -> None:
+    assert measured("{ id }", {"v": within([1] * 1_000)})
+    assert refusal("{ id }", {"v": within([1] * 1_001)}) == (
+        "A list in the variables has 1,001 entries; at most 1,000 are allowed."
+    )
 
 
 # Size

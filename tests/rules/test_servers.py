@@ -58,3 +58,18 @@ def test_a_group_takes_exactly_as_many_as_it_has_room_for(rooms: list[int], fill
     assert [row.accounts for row in group.values()] == rooms
     with pytest.raises(DomainError):
         choose(list(group.values()), fill)
+
+
+@given(groups, st.sampled_from(ServerFill), st.data())
+def test_a_module_is_given_a_server_of_its_own_alone(
+    group: list[ServerRow], fill: ServerFill, data: st.DataObject
+) -> None:
+    mixed = [row._replace(module=data.draw(st.sampled_from(["none", "manual", "mock"]))) for row in group]
+    own = [row for row in mixed if row.module == "mock"]
+    if any(has_room(row) for row in own):
+        assert choose(mixed, fill, "mock") == choose(own, fill)
+    else:
+        with pytest.raises(DomainError):
+            choose(mixed, fill, "mock")
+    if any(has_room(row) for row in mixed):
+        assert choose(mixed, fill, "manual") == choose(mixed, fill, "none") == choose(mixed, fill)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from models.enums import BillingCycle, ProvisionState, ServerModule, ServiceStatus, SuspensionReason
+from models.enums import BillingCycle, ProvisionState, ServiceStatus, SuspensionReason
 from models.products import PriceRow
 from models.services import ServiceRow
 from schema import cycles
@@ -101,7 +101,7 @@ def test_a_payment_lifts_a_suspension_for_being_overdue_and_nothing_else(
 @pytest.mark.parametrize("status", S)
 def test_provisioning_begins_for_a_pending_service_alone(status: ServiceStatus) -> None:
     row = a_service(status)
-    at_once, queued = provision(row, a_product()), provision(row, a_product(module=ServerModule.MANUAL))
+    at_once, queued = provision(row, a_product()), provision(row, a_product(module="manual"))
     if status is S.PENDING:
         assert at_once == row._replace(status=S.ACTIVE)
         assert queued == row._replace(provision_state=ProvisionState.QUEUED)
@@ -110,7 +110,7 @@ def test_provisioning_begins_for_a_pending_service_alone(status: ServiceStatus) 
 
 
 def test_a_service_that_waited_for_its_module_is_done_when_it_is_active() -> None:
-    queued = provision(a_service(S.PENDING), a_product(module=ServerModule.MANUAL))
+    queued = provision(a_service(S.PENDING), a_product(module="manual"))
     assert provisioned(queued) == a_service(S.ACTIVE, provision_state=ProvisionState.OK)
 
 

@@ -1,0 +1,164 @@
+"""How requests are received: in time, within bounds, and refused in the form of our own answers.
+
+uvicorn waits for a request as long as it takes, holds whatever headers come, and refuses in plain text. Here a head and
+a body have seconds, a head has a size, and what was answered already is not read to its end.
+"""
+
+import secrets
+from asyncio import TimerHandle, Transport
+from http import HTTPStatus
+from typing import NoReturn
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from arcbilling import bodies
+from arcbilling.bodies import headers_too_large
+from arcbilling.gate import MAX_HEADERS
+from rest_compat.app import failure
+from schema.errors import Code, DomainError
+
+SECONDS_FOR_HEAD = 10
+"""From the connection, or from the first byte of a later request, to the end of its headers."""
+
+SECONDS_BEYOND_BODY = 1
+"""A door refuses a body that is late (`bodies.SECONDS`); so much later the connection ends, whatever it was for."""
+
+SECONDS_TO_LEAVE = 2
+"""So long a caller may take to read a refusal while it still sends."""
+
+MAX_URL = 65_535
+"""The parser of URLs takes no more."""
+
+MAX_IGNORED = 1024 * 1024
+"""So many bytes that nobody wants are taken in, so that the caller gets to read the answer it has already."""
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    url = b""
+    _head: TimerHandle | None = None
+    """Runs while a head is awaited."""
+    _body: TimerHandle | None = None
+    """Runs while a body is received."""
+    _leaving: TimerHandle | None = None
+    """Runs once the connection was refused."""
+    _reason: DomainError | None = None
+    _received = 0
+    _in_headers = 0
+    _ignored = 0
+
+    # What uvicorn and the event loop call
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        if self._leaving is not None:
+            self._leaving.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._leaving is not None:
+            self._ignore(len(data))
+            return
+        if self._body is None:
+            self._await_head()
+            self._received += len(data)
+        super().data_received(data)
+        if self._head is not None and self._received - len(self.url) > MAX_HEADERS:
+            self._refuse(headers_too_large())
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._reason or DomainError(Code.VALIDATION_ERROR, "The request is not valid HTTP."))
+
+    def handle_websocket_upgrade(self) -> None:
+        self._disarm()  # from here on the connection is another protocol's
+        super().handle_websocket_upgrade()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """An upgrade that is not offered is ignored, as HTTP has it; it is no matter for the log."""
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_headers = self._ignored = 0
+        self._await_head()
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > MAX_URL:
+            self._stop(DomainError(Code.VALIDATION_ERROR, f"The URL is longer than {MAX_URL:,} bytes.", status=414))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._in_headers += len(name) + len(value) + len(": \r\n")
+        if self._in_headers > MAX_HEADERS:
+            self._stop(headers_too_large())
+
+    def on_headers_complete(self) -> None:
+        self._disarm()
+        self._received = 0
+        if not (self.parser.should_upgrade() and self._should_upgrade()):
+            self._body = self.loop.call_later(bodies.SECONDS + SECONDS_BEYOND_BODY, self.transport.close)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self.cycle is not None and self.cycle.response_complete:
+            self._ignore(len(body))
+
+    def on_message_complete(self) -> None:
+        self._disarm()
+        super().on_message_complete()
+
+    # Deadlines and refusals
+
+    def _await_head(self) -> None:
+        if self._head is None:
+            self._head = self.loop.call_later(SECONDS_FOR_HEAD, self._head_is_late)
+
+    def _disarm(self) -> None:
+        for timer in (self._head, self._body):
+            if timer is not None:
+                timer.cancel()
+        self._head = self._body = None
+
+    def _head_is_late(self) -> None:
+        sentence = f"The headers of the request did not arrive within {SECONDS_FOR_HEAD} seconds."
+        self._refuse(DomainError(Code.VALIDATION_ERROR, sentence, status=408))
+
+    def _stop(self, reason: DomainError) -> NoReturn:
+        """Stops the parser, and with it the request."""
+        self._reason = reason
+        raise ValueError(reason.message)
+
+    def _refuse(self, error: DomainError) -> None:
+        self._disarm()
+        if self._leaving is not None or self.transport.is_closing():
+            return
+        self._leaving = self.loop.call_later(SECONDS_TO_LEAVE, self.transport.abort)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()  # in the middle of another answer there is no place for one
+            return
+        request_id = secrets.token_hex(16)
+        answer = failure(error, request_id)
+        headers = {
+            **answer.headers,
+            "content-length": str(len(answer.body)),
+            "x-request-id": request_id,
+            "cache-control": "no-store",
+            "connection": "close",
+        }
+        lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self.transport.write("\r\n".join([*lines, "", ""]).encode() + answer.body)
+        self.transport.write_eof()
+
+    def _ignore(self, size: int) -> None:
+        self._ignored += size
+        if self._ignored > MAX_IGNORED:
+            self.transport.close()

@@ -1,0 +1,381 @@
+"""PostgreSQL: a pool of connections, rows locked by those who decide on them, and every wait bounded.
+
+Transactions are READ COMMITTED: a command locks the rows that it decides on, and saves each where its version is the
+one that was read.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import structlog
+
+from arcbilling.settings import without_password
+from resolvers.database import (
+    Conflict,
+    Connection,
+    ConnectionLost,
+    Database,
+    DatabaseUnavailable,
+    Finding,
+    LockTimeout,
+    Rows,
+    Transaction,
+    UniqueViolation,
+)
+
+log = structlog.get_logger("arcbilling.postgres")
+
+SECONDS_TO_CONNECT = 3.0
+SECONDS_TO_WAIT = 5.0
+"""How long a statement waits for a free connection."""
+SECONDS_IDLE = 300.0
+"""A connection that was not used for so long is closed."""
+LIMITS = {
+    "statement_timeout": "10s",
+    "lock_timeout": "3s",
+    "idle_in_transaction_session_timeout": "15s",
+}
+COMMAND_SECONDS = 11.0
+"""When the server that should have ended a statement by its own limit has not answered: it is gone."""
+KEPT_FOR_READERS = 2
+"""Connections of the pool that no writer takes, so that reads go on while writers wait for each other."""
+LEADER = 7_300_001
+MIGRATING = 7_300_002
+"""Advisory locks."""
+LEAST_VERSION = 13
+
+
+class PostgresDatabase:
+    """A PostgreSQL database that is open."""
+
+    lock_clause = " FOR UPDATE"
+
+    def __init__(self, url: str, name: str, pool_size: int) -> None:
+        self.on_statement: Callable[[str], None] | None = None
+        self.reader: Connection = _Reader(self)
+        self._url = url
+        self._name = name
+        self._size = max(pool_size, KEPT_FOR_READERS + 1)
+        self._writers = asyncio.Semaphore(self._size - KEPT_FOR_READERS)
+        self._pool: Any = None
+        self._leader: Any = None
+        self._leads = False
+
+    async def connect(self) -> None:
+        settings = {**LIMITS, "application_name": "arcbilling", "timezone": "UTC"}
+        pool = asyncpg.create_pool(
+            self._url,
+            min_size=1,
+            max_size=self._size,
+            timeout=SECONDS_TO_CONNECT,
+            command_timeout=COMMAND_SECONDS,
+            max_inactive_connection_lifetime=SECONDS_IDLE,
+            server_settings=settings,
+        )
+        with _reaching(self._name):
+            await pool
+        self._pool = pool
+
+    async def close(self) -> None:
+        pool, self._pool = self._pool, None
+        leader, self._leader = self._leader, None
+        if leader is not None:
+            leader.terminate()  # its lock ends with it
+        if pool is not None:
+            try:
+                async with asyncio.timeout(SECONDS_TO_WAIT):
+                    await pool.close()
+            except TimeoutError:
+                pool.terminate()
+
+    async def ping(self) -> None:
+        ((standby,),) = await self.reader.fetch("SELECT pg_is_in_recovery()")
+        if standby:
+            raise DatabaseUnavailable(f"{self._name} is a standby and cannot be written.")
+
+    async def lead(self) -> bool:
+        """Leads as long as a connection of its own holds the lock: whoever dies gives it up."""
+        if self._leader is None or _is_gone(self._leader):
+            self._leads = False
+            with _reaching(self._name):
+                self._leader = await asyncpg.connect(
+                    self._url,
+                    timeout=SECONDS_TO_CONNECT,
+                    command_timeout=COMMAND_SECONDS,
+                    server_settings={"application_name": "arcbilling leader"},
+                )
+        try:
+            with _translated(self._leader):
+                if self._leads:
+                    await self._leader.execute("SELECT 1")  # the lock is lost with the connection
+                else:
+                    self._leads = await self._leader.fetchval("SELECT pg_try_advisory_lock($1)", LEADER)
+        except ConnectionLost:
+            _abandon(self._leader)
+            return False
+        return self._leads
+
+    async def begin(self) -> Transaction:
+        try:
+            async with asyncio.timeout(SECONDS_TO_WAIT):
+                await self._writers.acquire()
+        except TimeoutError as error:
+            raise DatabaseUnavailable(f"Others were writing for {SECONDS_TO_WAIT:g} seconds.") from error
+        try:
+            for last in (False, True):
+                connection = await self.acquire()
+                transaction = _Transaction(self, connection, self._writers.release)
+                try:
+                    await transaction.fetch("BEGIN ISOLATION LEVEL READ COMMITTED")
+                    return transaction
+                except ConnectionLost:
+                    await self.release(connection)  # it was cut while it was idle: a new one is made
+                    if last:
+                        raise
+                except BaseException:
+                    await asyncio.shield(self.release(connection))
+                    raise
+            raise AssertionError("the second try returns or raises")
+        except BaseException:
+            # The place is ours until the transaction is handed over, whatever stops that.
+            self._writers.release()
+            raise
+
+    async def acquire(self) -> Any:
+        if self._pool is None:
+            raise DatabaseUnavailable("The database is not open.")
+        with _reaching(self._name):
+            return await self._pool.acquire(timeout=SECONDS_TO_WAIT)
+
+    async def release(self, connection: Any) -> None:
+        if self._pool is None:
+            _abandon(connection)
+            return
+        try:
+            await self._pool.release(connection, timeout=SECONDS_TO_WAIT)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+            log.debug("a connection could not be given back", error=str(error))
+
+    def encode(self, value: object) -> object:
+        return value
+
+    def decoder(self, column_type: Any) -> Callable[[Any], Any] | None:
+        if isinstance(column_type, type) and issubclass(column_type, StrEnum):
+            return column_type
+        return None
+
+
+class _Reader:
+    """Runs each statement on a connection of the pool, once more if that was cut."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+
+    async def fetch(self, sql: str, values: Sequence[object] = ()) -> Rows:
+        try:
+            return await self._once(sql, values)
+        except ConnectionLost:
+            return await self._once(sql, values)
+
+    async def _once(self, sql: str, values: Sequence[object]) -> Rows:
+        connection = await self._database.acquire()
+        try:
+            return await _run(self._database, connection, sql, values)
+        finally:
+            await asyncio.shield(self._database.release(connection))
+
+
+class _Transaction:
+    def __init__(self, database: PostgresDatabase, connection: Any, release: Callable[[], None]) -> None:
+        self._database = database
+        self._connection = connection
+        self._release = release
+
+    async def fetch(self, sql: str, values: Sequence[object] = ()) -> Rows:
+        if self._connection is None:
+            raise DatabaseUnavailable("The transaction has ended.")
+        return await _run(self._database, self._connection, sql, values)
+
+    async def commit(self) -> None:
+        try:
+            if self._database.on_statement is not None:
+                self._database.on_statement("COMMIT")
+            with _translated(self._connection):
+                done = await self._connection.execute("COMMIT")
+            # PostgreSQL answers so when a statement before had failed: then nothing was stored.
+            if done == "ROLLBACK":
+                raise DatabaseUnavailable("The transaction had failed before it was committed.")
+        except BaseException:
+            await self.rollback()
+            raise
+        await self._end()
+
+    async def rollback(self) -> None:
+        connection = self._connection
+        try:
+            if connection is not None and not _is_gone(connection):
+                with _translated(connection):
+                    await connection.execute("ROLLBACK")
+        except DatabaseUnavailable as error:
+            _abandon(connection)
+            log.debug("a transaction was ended with its connection", error=str(error))
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await asyncio.shield(self._database.release(connection))
+            finally:
+                self._release()
+
+
+async def _run(database: PostgresDatabase, connection: Any, sql: str, values: Sequence[object]) -> Rows:
+    if database.on_statement is not None:
+        database.on_statement(sql)
+    with _translated(connection):
+        rows: Rows = await connection.fetch(numbered(sql), *values)
+        return rows
+
+
+@lru_cache(maxsize=1000)
+def numbered(sql: str) -> str:
+    """The statement with PostgreSQL's placeholders: `$1` for the first `?`, and so on."""
+    first, *rest = sql.split("?")
+    return first + "".join(f"${place}{part}" for place, part in enumerate(rest, 1))
+
+
+@contextmanager
+def _translated(connection: Any) -> Iterator[None]:
+    """Says what the driver raises in the words of `resolvers.database`."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        raise UniqueViolation(str(error.constraint_name)) from error
+    except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
+        raise Conflict(f"PostgreSQL says: {error}.") from error
+    except asyncpg.LockNotAvailableError as error:
+        raise LockTimeout(f"PostgreSQL says: {error}.") from error
+    except TimeoutError as error:
+        _abandon(connection)
+        raise DatabaseUnavailable("PostgreSQL did not answer in time.") from error
+    except (asyncpg.PostgresConnectionError, OSError) as error:
+        raise ConnectionLost(f"The connection to PostgreSQL broke: {error or type(error).__name__}.") from error
+    except (
+        asyncpg.InsufficientResourcesError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.ReadOnlySQLTransactionError,
+        asyncpg.IdleInTransactionSessionTimeoutError,
+    ) as error:
+        if _is_gone(connection) or isinstance(error, asyncpg.AdminShutdownError | asyncpg.CrashShutdownError):
+            raise ConnectionLost(f"PostgreSQL says: {error}.") from error
+        raise DatabaseUnavailable(f"PostgreSQL says: {error}.") from error
+    except asyncpg.InternalClientError as error:
+        # A connection that is cut at a bad moment leaves the driver confused; it is not to be used again.
+        _abandon(connection)
+        raise ConnectionLost(f"The connection to PostgreSQL broke: {error}.") from error
+    except asyncpg.InterfaceError as error:
+        if not _is_gone(connection):
+            raise
+        raise ConnectionLost(f"The connection to PostgreSQL broke: {error}.") from error
+
+
+def _is_gone(connection: Any) -> bool:
+    """Whether the connection is closed; the pool has taken back what was cut."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
+
+
+def _abandon(connection: Any) -> None:
+    """Ends the connection without a word: the server rolls back what it had begun."""
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
+
+
+@contextmanager
+def _reaching(name: str) -> Iterator[None]:
+    """Says that the server cannot be reached, and why."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise DatabaseUnavailable(f"{name} did not give a connection in time.") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ValueError) as error:
+        raise DatabaseUnavailable(f"{name} cannot be reached: {error or type(error).__name__}.") from error
+
+
+@dataclass(frozen=True)
+class PostgresLocation:
+    """The URL of a PostgreSQL database."""
+
+    url: str
+    pool_size: int = 10
+
+    @property
+    def name(self) -> str:
+        return f"PostgreSQL at {without_password(self.url)}"
+
+    def database(self) -> Database:
+        return PostgresDatabase(self.url, self.name, self.pool_size)
+
+    def tortoise(self) -> dict[str, Any]:
+        credentials = {"url": self.url, "host": "", "port": 0, "user": "", "password": "", "database": ""}
+        limits = {"lock_timeout": LIMITS["lock_timeout"]}
+        return {
+            "engine": "resolvers.engines.migrating_asyncpg",
+            "credentials": {**credentials, "minsize": 1, "maxsize": 2, "server_settings": limits},
+        }
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        async with self._connected() as connection:
+            await connection.execute(f"SELECT pg_advisory_lock({MIGRATING})")
+            yield
+
+    async def applied(self) -> set[str]:
+        async with self._connected() as connection:
+            if await connection.fetchval("SELECT to_regclass('tortoise_migrations')") is None:
+                return set()
+            return {name for (name,) in await connection.fetch("SELECT name FROM tortoise_migrations")}
+
+    async def back_up(self) -> Path | None:
+        return None  # the operator's own means are better: docs/production.md
+
+    async def dangling(self) -> list[str]:
+        return []  # a migration cannot leave any: constraints are checked by each statement
+
+    async def examine(self) -> list[Finding]:
+        try:
+            async with self._connected() as connection:
+                version = connection.get_server_version()
+                encoding = await connection.fetchval("SHOW server_encoding")
+                most = int(await connection.fetchval("SHOW max_connections"))
+                durable = await connection.fetchval("SELECT current_setting('fsync') = 'on'")
+        except DatabaseUnavailable as error:
+            return [Finding(False, str(error))]
+        return [
+            Finding(version.major >= LEAST_VERSION, f"PostgreSQL {version.major} ({LEAST_VERSION} or newer)"),
+            Finding(encoding == "UTF8", f"encoding of the database: {encoding} (UTF8)"),
+            Finding(most > self.pool_size, f"{most} connections are allowed, {self.pool_size} for each process"),
+            Finding(
+                bool(durable), f"fsync is {'on' if durable else 'off: a crash of the machine can lose the database'}"
+            ),
+        ]
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Any]:
+        with _reaching(self.name):
+            connection = await asyncpg.connect(self.url, timeout=SECONDS_TO_CONNECT)
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=SECONDS_TO_WAIT)

@@ -1,0 +1,89 @@
+"""What goes wrong inside is told to the log. The caller gets INTERNAL_ERROR and the id to ask for."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from resolvers.tables import Table
+from schema import money
+from tests.conftest import House
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "secret-db-password"
+Failing = Callable[..., Any]
+
+
+def failing(error: type[Exception]) -> Failing:
+    async def fail(*_: object, **__: object) -> Any:
+        raise error(f"could not connect as admin:{SECRET}")
+
+    return fail
+
+
+def planted(error: type[Exception]) -> Failing:
+    def fail(*_: object, **__: object) -> Any:
+        raise error(f"could not connect as admin:{SECRET}")
+
+    return fail
+
+
+async def masked(house: House, query: str, variables: dict[str, Any] | None = None) -> None:
+    async with house.http() as http:
+        answer = await http.post("/graphql", json={"query": query, "variables": variables})
+    assert SECRET not in answer.text
+    (found,) = answer.json()["errors"]
+    assert found["message"] == "Something went wrong on our side."
+    assert found["extensions"] == {"code": "INTERNAL_ERROR", "requestId": answer.headers["x-request-id"]}
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, TypeError, KeyError, OSError])
+async def test_what_fails_in_a_resolver_is_masked_wherever_it_stands(
+    house: House, monkeypatch: pytest.MonkeyPatch, error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    invoice = (await house.an_invoice())["id"]
+    monkeypatch.setattr(Table, "grouped", failing(error))
+    await masked(house, "{ invoices { nodes { items { id } } } }")
+    assert any(SECRET in record.getMessage() for record in caplog.records)  # the log has it all
+
+    monkeypatch.setattr(Table, "all", failing(error))
+    monkeypatch.setattr(Table, "page", failing(error))
+    monkeypatch.setattr(Table, "all_locked", failing(error))
+    await masked(house, "{ invoices { nodes { id } } }")
+    await masked(house, '{ node(id: "inv_1") { id } }')
+    await masked(house, "mutation { invoiceCancel(id: 1) { id } }")
+    for method, path in (("GET", "/invoices"), ("GET", f"/invoices/{invoice}"), ("POST", f"/invoices/{invoice}/pay")):
+        answer = await house.rest(method, path)
+        assert SECRET not in answer.text
+        assert (answer.status_code, answer.json()["error"]) == (
+            500,
+            {
+                "code": "INTERNAL_ERROR",
+                "message": "Something went wrong on our side.",
+                "request_id": answer.headers["x-request-id"],
+            },
+        )
+
+
+@pytest.mark.parametrize("error", [RuntimeError, TypeError, KeyError, OSError])
+async def test_what_fails_in_a_scalar_is_masked(
+    house: House, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    await house.an_invoice()
+    scalar: Any = house.engine.schema.type_map["Money"]
+    monkeypatch.setattr(scalar, "coerce_input_value", planted(error))
+    monkeypatch.setattr(scalar, "coerce_input_literal", planted(error))
+    monkeypatch.setattr(money, "text", planted(error))
+    await masked(house, "{ invoices { nodes { total } } }")
+    await masked(house, "mutation($a: Money) { invoicePay(id: 1, amount: $a) { id } }", {"a": "1"})
+    await masked(house, 'mutation { invoicePay(id: 1, amount: "1") { id } }')
+    answer = await house.rest("POST", "/invoices/1/pay", {"amount": "1"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "INTERNAL_ERROR")
+    assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize("value", ["9" * 400, '"' + SECRET + '"', f"[{SECRET}]", "1.5", "true", "{a: 1}"])
+async def test_no_refused_value_is_told_at_length(house: House, value: str) -> None:
+    response = await house.graphql(f"{{ clients(first: {value}) {{ totalCount }} }}")
+    assert len(str(response)) < 1_000
