@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 
+from arcbilling.engine import SECRET_FILE, has_its_secret
 from arcbilling.settings import Settings
 from resolvers import migrations
 from resolvers.database import Finding
@@ -28,7 +29,7 @@ def _folder(settings: Settings) -> list[Finding]:
 
 
 def _secret(settings: Settings) -> list[Finding]:
-    path = settings.data_dir / "secret.key"
+    path = settings.data_dir / SECRET_FILE
     if settings.secret_key or not path.exists():
         return [Finding(True, "the secret is set" if settings.secret_key else "the secret will be made when needed")]
     private = not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
@@ -41,4 +42,10 @@ async def _database(settings: Settings) -> list[Finding]:
     if not all(finding.fine for finding in findings) or (settings.is_sqlite and not settings.sqlite_path.exists()):
         return findings
     lacking = await migrations.pending(place)
-    return [*findings, Finding(not lacking, f"{len(lacking)} migrations are pending")]
+    findings.append(Finding(not lacking, f"{len(lacking)} migrations are pending"))
+    if not lacking:
+        fits = await has_its_secret(settings)
+        findings.append(
+            Finding(fits, f"the secret is {'' if fits else 'not '}the one that the database was first used with")
+        )
+    return findings

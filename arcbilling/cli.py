@@ -170,7 +170,9 @@ def doctor() -> None:
     """Check this installation; exit 1 when something is wrong."""
     from arcbilling import checkup
 
-    findings = asyncio.run(checkup.examine(_settings()))
+    settings = _settings()
+    with _explained(settings):
+        findings = asyncio.run(checkup.examine(settings))
     for finding in findings:
         typer.echo(f"{'ok' if finding.fine else 'problem'}\t{finding.what}")
     if not all(finding.fine for finding in findings):
@@ -232,6 +234,7 @@ def _run(settings: Settings, work: Callable[[Any], Awaitable[T]]) -> T:
 
     async def inside() -> T:
         async with opened(settings) as engine:
+            await engine.check()
             return await work(engine)
 
     with _explained(settings):
@@ -292,12 +295,13 @@ def _command_name() -> str:
 
 def _hint(settings: Settings) -> str:
     """The command as another terminal needs it, with what says which database is meant."""
-    chosen = {}
-    if settings.database_url and settings.is_sqlite:  # else it has a password, which belongs on no screen
-        chosen["database_url"] = settings.database_url
-    elif settings.is_sqlite and settings.data_dir != _usual_data_dir():
-        chosen["data_dir"] = str(settings.data_dir)
-    words = [f"{settings_module.env_name(name)}={shlex.quote(value)}" for name, value in chosen.items()]
+    words = []
+    if not settings.is_sqlite:
+        words = [f"{settings_module.env_name('database_url')}=…"]  # it has a password, which belongs on no screen
+    elif settings.database_url:
+        words = [f"{settings_module.env_name('database_url')}={shlex.quote(settings.database_url)}"]
+    elif settings.data_dir != _usual_data_dir():
+        words = [f"{settings_module.env_name('data_dir')}={shlex.quote(str(settings.data_dir))}"]
     return " ".join([*words, shlex.quote(_command_name())])
 
 

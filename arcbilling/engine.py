@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from arcbilling.redis_link import RedisLink
 
 SECONDS_TO_FINISH = 10
+SECRET_FILE = "secret.key"
 
 
 class Engine:
@@ -61,6 +62,10 @@ class Engine:
             committed=self.wake,
         )
 
+    async def check(self) -> None:
+        """Raises where the database cannot be reached, or the secret is not the one that it was first used with."""
+        await installation.check_secret(self.database, _fingerprint(self.vault))
+
     def fingerprint(self, *parts: bytes) -> str:
         return self.vault.fingerprint(*parts)
 
@@ -86,7 +91,10 @@ class Engine:
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Engine]:
-    """An engine on the database of the settings, which must have been migrated."""
+    """An engine on the database of the settings, which must have been migrated; it may be away, and come back.
+
+    Whether the secret is its own is not asked here: `Engine.check` and `check` do.
+    """
     clock.use_zone(settings.timezone)
     database = location(settings).database()
     vault = _vault(settings)
@@ -94,7 +102,6 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
     engine = Engine(settings, database, vault, link)
     await database.connect()
     try:
-        await _check_secret(database, vault)
         yield engine
     finally:
         await unit_of_work.finish_all(SECONDS_TO_FINISH)
@@ -106,20 +113,35 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
 
 async def check(settings: Settings) -> None:
     """Raises, with a sentence, what would keep a server from starting."""
+    async with _at(settings) as database:
+        await installation.check_secret(database, _fingerprint(_vault(settings)))
+
+
+async def has_its_secret(settings: Settings) -> bool:
+    """Whether the secret is the one that the database was first used with; makes neither by asking."""
+    async with _at(settings) as database:
+        known = await installation.known_fingerprint(database)
+    path = settings.data_dir / SECRET_FILE
+    secret = settings.secret_key or (path.read_text().strip() if path.exists() else None)
+    return known is None or (secret is not None and known == _fingerprint(Vault(secret)))
+
+
+@asynccontextmanager
+async def _at(settings: Settings) -> AsyncIterator[Database]:
     database = location(settings).database()
     await database.connect()
     try:
-        await _check_secret(database, _vault(settings))
+        yield database
     finally:
         await database.close()
 
 
 def _vault(settings: Settings) -> Vault:
-    return Vault(settings.secret_key or read_or_create_secret(settings.data_dir / "secret.key"))
+    return Vault(settings.secret_key or read_or_create_secret(settings.data_dir / SECRET_FILE))
 
 
-async def _check_secret(database: Database, vault: Vault) -> None:
-    await installation.check_secret(database, vault.fingerprint(b"installation"))
+def _fingerprint(vault: Vault) -> str:
+    return vault.fingerprint(b"installation")
 
 
 def _linked(settings: Settings, vault: Vault) -> "RedisLink | None":

@@ -33,6 +33,8 @@ MAX_HEADERS = 32 * 1024
 """The most bytes of all headers of a request together."""
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
+_WITH_PORT = re.compile(r"\[([^]]*)\](?::[0-9]*)?|([0-9.]+):[0-9]*", re.ASCII)
+_SINGLE = ("Authorization", "Idempotency-Key")
 _EXPOSED = b"Location, Link, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-Request-Id, Idempotency-Replayed"
 _METHODS = b"GET, HEAD, POST, PUT, DELETE, OPTIONS"
 
@@ -104,6 +106,8 @@ class Gate:
             added += verdict.headers
         if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEADERS:
             refusal = headers_too_large()
+        elif (name := _contradicted(headers)) is not None:
+            refusal = DomainError(Code.VALIDATION_ERROR, f"The header {name} is given twice, with different values.")
         elif _length(headers) > most:
             refusal = too_large(most)
         elif verdict is not None and verdict.retry_after is not None:
@@ -167,6 +171,11 @@ def bearer(headers: Headers) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
+def _contradicted(headers: Headers) -> str | None:
+    """A header that is given twice, of which only one can be meant."""
+    return next((name for name in _SINGLE if len(set(headers.getlist(name))) > 1), None)
+
+
 def client_ip(scope: Scope, headers: Headers, settings: Settings) -> str | None:
     """The caller's address: the peer's, or what a trusted proxy says it is."""
     peer = _address(scope["client"][0]) if scope.get("client") else None
@@ -185,7 +194,12 @@ def rate_limited(verdict: Verdict) -> DomainError:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that a text says; an IPv4 address in IPv6's form is the IPv4 address."""
+    """The address that a text says; an IPv4 address in IPv6's form is the IPv4 address.
+
+    Some proxies write the caller's port behind it, and brackets around an IPv6 address.
+    """
+    if written := _WITH_PORT.fullmatch(text):
+        text = written[1] or written[2]
     try:
         ip = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

@@ -1,6 +1,7 @@
 """The GraphQL door: GraphQL over HTTP at /graphql. Queries and mutations by POST, queries by GET."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from schema.calls import Call, Disconnected
+from schema.context import MAX_ROWS_CHOSEN
 from schema.decoding import DecodingError, canonical, decode
 from schema.documents import Documents, Invalid
 from schema.errors import Code, DomainError, internal
@@ -98,7 +100,7 @@ class GraphQLDoor:
         if operation.is_mutation and (key := headers.get("idempotency-key")) is not None:
             normal = graphql.print_ast(operation.document)
             asked = call.idempotency(key, b"graphql", normal.encode(), (name or "").encode(), canonical(variables))
-        context = call.engine.context(actor, call.request_id)
+        context = replace(call.engine.context(actor, call.request_id), most_rows=MAX_ROWS_CHOSEN)
 
         def render(result: Result) -> Answer:
             return rendered(result, media_type, call.request_id)

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import Context
-from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Hints:
         while self._untold:
             message = f"{self._me} {self._untold.pop()}"
             # Where Redis does not take it, the others find out by looking.
-            await link.ask(partial(link.client.publish, link.name("hints"), message))
+            await link.publish(link.name("hints"), message)
 
     async def _hear(self, link: "RedisLink") -> None:
         async for message in link.heard(link.name("hints")):

@@ -124,6 +124,7 @@ class SharedWindow:
     def __init__(self, link: "RedisLink") -> None:
         self._link = link
         self._script = link.client.register_script(_TAKE)
+        link.trial = self._try
         self._asked: list[tuple[str, Budget, int, asyncio.Future[Taken | None]]] = []
         self._asking: asyncio.Task[None] | None = None
 
@@ -134,6 +135,10 @@ class SharedWindow:
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask(), name="limits", context=Context())
         return await answer
+
+    async def _try(self) -> None:
+        """Takes as everyone does: a Redis that only reads, is full or does not let us is of no use."""
+        await self._script([self._link.name("trial")], [1_000_000, 1, 1])
 
     async def _ask(self) -> None:
         while self._asked:
@@ -153,7 +158,12 @@ class SharedWindow:
 
 _TAKE = """
 local function oldest(key)
-    return tonumber(redis.call('LINDEX', key, 0))
+    local found = redis.pcall('LINDEX', key, 0)
+    if type(found) == 'table' then -- no list: somebody else has put something there
+        redis.call('DEL', key)
+        return nil
+    end
+    return tonumber(found)
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

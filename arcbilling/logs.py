@@ -6,7 +6,7 @@ import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 import structlog
 
@@ -111,8 +111,13 @@ def _without_secrets(value: Any) -> Any:
 def _secrets(settings: Settings) -> frozenset[str]:
     found = {settings.secret_key}
     for url in (settings.database_url, settings.redis_url):
-        password = urlsplit(url).password or ""
+        parts = urlsplit(url)
+        password = parts.password or ""
         found |= {password, unquote(password)}
+        for option in parts.query.split("&"):
+            name, _, value = option.partition("=")
+            if unquote(name) == "password":
+                found |= {value, unquote(value), unquote_plus(value)}
     return frozenset(secret for secret in found if len(secret) >= 4)  # a shorter one would hide half of every line
 
 

@@ -1,14 +1,17 @@
 """How requests are received: in time, within bounds, and refused in the form of our own answers.
 
 uvicorn waits for a request as long as it takes, holds whatever headers come, and refuses in plain text. Here a head and
-a body have seconds, a head has a size, and what was answered already is not read to its end.
+a body have seconds, a head has a size, what was answered already is not read to its end, and an answer that nobody
+reads is not held. No upgrade is offered: one that is asked for is ignored, and the request served as it stands.
 """
 
 import secrets
+import socket
 from asyncio import TimerHandle, Transport
 from http import HTTPStatus
 from typing import NoReturn
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from arcbilling import bodies
@@ -25,6 +28,12 @@ SECONDS_BEYOND_BODY = 1
 
 SECONDS_TO_LEAVE = 2
 """So long a caller may take to read a refusal while it still sends."""
+
+SECONDS_TO_READ = 10
+"""A caller that takes in nothing of an answer for so long is left."""
+
+BYTES_ON_THE_WAY = 64 * 1024
+"""So much of an answer the system holds for a caller: with more, slow reading would look like none for a long while."""
 
 MAX_URL = 65_535
 """The parser of URLs takes no more."""
@@ -43,21 +52,26 @@ class Protocol(HttpToolsProtocol):
     """Runs while a body is received."""
     _leaving: TimerHandle | None = None
     """Runs once the connection was refused."""
+    _writing: TimerHandle | None = None
+    """Runs while something of an answer waits to be read."""
     _reason: DomainError | None = None
     _received = 0
     _in_headers = 0
+    _in_trailers = False
     _ignored = 0
 
     # What uvicorn and the event loop call
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BYTES_ON_THE_WAY)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
-        if self._leaving is not None:
-            self._leaving.cancel()
+        for timer in (self._leaving, self._writing):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -67,25 +81,43 @@ class Protocol(HttpToolsProtocol):
         if self._body is None:
             self._await_head()
             self._received += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(memoryview(data))
+        except httptools.HttpParserError:
+            self._refuse(self._reason or DomainError(Code.VALIDATION_ERROR, "The request is not valid HTTP."))
         if self._head is not None and self._received - len(self.url) > MAX_HEADERS:
             self._refuse(headers_too_large())
 
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(self._reason or DomainError(Code.VALIDATION_ERROR, "The request is not valid HTTP."))
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._writing is not None:
+            self._writing.cancel()
+        self._await_reading()
 
-    def handle_websocket_upgrade(self) -> None:
-        self._disarm()  # from here on the connection is another protocol's
-        super().handle_websocket_upgrade()
+    def _parse(self, data: memoryview) -> None:
+        """Feeds the parser, which would drop the body of a request that asks for an upgrade, and what follows it.
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """An upgrade that is not offered is ignored, as HTTP has it; it is no matter for the log."""
+        Such a head is read again, by a new parser, without the header that asks.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                start = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+                lines = [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(b"\r\n".join([start, *lines, b"", b""]))
 
     # What the parser calls
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_headers = self._ignored = 0
+        self._in_trailers = False
         self._await_head()
 
     def on_url(self, url: bytes) -> None:
@@ -94,17 +126,22 @@ class Protocol(HttpToolsProtocol):
             self._stop(DomainError(Code.VALIDATION_ERROR, f"The URL is longer than {MAX_URL:,} bytes.", status=414))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
+        if not self._in_trailers:  # what comes after the body tells nothing of who calls, or of what is asked
+            super().on_header(name, value)
         self._in_headers += len(name) + len(value) + len(": \r\n")
         if self._in_headers > MAX_HEADERS:
             self._stop(headers_too_large())
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise ValueError("not a proxy")
+            return
         self._disarm()
         self._received = 0
-        if not (self.parser.should_upgrade() and self._should_upgrade()):
-            self._body = self.loop.call_later(bodies.SECONDS + SECONDS_BEYOND_BODY, self.transport.close)
+        self._in_trailers = True
         super().on_headers_complete()
+        self._body = self.loop.call_later(bodies.SECONDS + SECONDS_BEYOND_BODY, self.transport.close)
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
@@ -112,6 +149,8 @@ class Protocol(HttpToolsProtocol):
             self._ignore(len(body))
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._disarm()
         super().on_message_complete()
 
@@ -131,18 +170,31 @@ class Protocol(HttpToolsProtocol):
         sentence = f"The headers of the request did not arrive within {SECONDS_FOR_HEAD} seconds."
         self._refuse(DomainError(Code.VALIDATION_ERROR, sentence, status=408))
 
+    def _await_reading(self, left: int | None = None) -> None:
+        """Ends the connection once its caller has taken in nothing of what was left."""
+        size = self.transport.get_write_buffer_size()
+        self._writing = None
+        if left is not None and size >= left:
+            self.transport.abort()
+        elif size:
+            self._writing = self.loop.call_later(SECONDS_TO_READ, self._await_reading, size)
+
     def _stop(self, reason: DomainError) -> NoReturn:
         """Stops the parser, and with it the request."""
         self._reason = reason
         raise ValueError(reason.message)
 
     def _refuse(self, error: DomainError) -> None:
+        in_body = self._body is not None
         self._disarm()
         if self._leaving is not None or self.transport.is_closing():
             return
         self._leaving = self.loop.call_later(SECONDS_TO_LEAVE, self.transport.abort)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.transport.close()  # in the middle of another answer there is no place for one
+        if in_body and not self.pipeline and not self.cycle.response_started:
+            self.cycle.disconnected = True  # whoever waits for this body need not
+            self.cycle.message_event.set()
+        elif in_body or (self.cycle is not None and not self.cycle.response_complete):
+            self.transport.close()  # what was asked has an answer already, or another's is to come first
             return
         request_id = secrets.token_hex(16)
         answer = failure(error, request_id)

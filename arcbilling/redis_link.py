@@ -8,13 +8,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from contextvars import Context
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 T = TypeVar("T")
 log = structlog.get_logger("arcbilling.redis")
@@ -26,6 +27,8 @@ come takes as long over its looks, and does not take its own slowness for Redis'
 SECONDS_BETWEEN_TRIES = 1.0
 SECONDS_OF_SILENCE = 5.0
 """After how long without a message a listener asks whether Redis is still there."""
+SECONDS_UNTIL_ASKED_AGAIN = 60.0
+"""After how long a listener that Redis did not let in asks again."""
 
 _FAILURES = (RedisError, OSError, TimeoutError)
 
@@ -40,7 +43,10 @@ class RedisLink:
             socket_connect_timeout=SECONDS_BETWEEN_TRIES,
             retry=Retry(NoBackoff(), 0),
         )
+        self.trial: Callable[[], Awaitable[object]] = partial(self.client.execute_command, "PING")
+        """What Redis must be able to do to be of use; who needs more says so."""
         self._namespace = namespace
+        self._may_use_channels = True
         self._here = asyncio.Event()
         self._here.set()  # as long as nothing says otherwise
         self._returning: asyncio.Task[None] | None = None
@@ -51,7 +57,7 @@ class RedisLink:
 
     async def check(self) -> None:
         """Finds out at start-up whether Redis is there; if it is not, the log says so."""
-        await self.ask(self._try)
+        await self.ask(self.trial)
 
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T | None:
         """Asks Redis something. None when it is away: at once while that is known, and soon when it does not answer."""
@@ -62,6 +68,17 @@ class RedisLink:
         except _FAILURES as error:
             self._lost(error)
             return None
+
+    async def publish(self, channel: str, message: str) -> None:
+        """Tells whoever listens; without a word where Redis is away."""
+
+        async def publishing() -> None:
+            try:
+                await self.client.publish(channel, message)
+            except NoPermissionError as error:
+                self._without_channels(error)
+
+        await self.ask(publishing)
 
     async def heard(self, channel: str) -> AsyncIterator[str | None]:
         """What is published on a channel, without end; None when listening begins anew: some may be missed."""
@@ -78,8 +95,12 @@ class RedisLink:
                                 raise TimeoutError("it did not answer a listener")
                             await _patiently(listener.ping())
                         elif message["type"] in ("subscribe", "message"):
+                            self._may_use_channels = True
                             yield message["data"] if message["type"] == "message" else None
                         silent = message is None
+            except NoPermissionError as error:
+                self._without_channels(error)
+                await asyncio.sleep(SECONDS_UNTIL_ASKED_AGAIN)
             except _FAILURES as error:
                 self._lost(error)
 
@@ -100,18 +121,24 @@ class RedisLink:
             )
             self._returning = asyncio.create_task(self._return(), name="redis-return", context=Context())
 
+    def _without_channels(self, error: Exception) -> None:
+        """Says once that hints do not reach others; rate limits do not need them."""
+        if self._may_use_channels:
+            self._may_use_channels = False
+            log.warning(
+                "Redis does not let its user publish and subscribe: this process learns of what others change by "
+                "looking",
+                error=str(error),
+            )
+
     async def _return(self) -> None:
         while True:
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
             with suppress(*_FAILURES):
-                await _patiently(self._try())
+                await _patiently(self.trial())
                 break
         self._here.set()
         log.info("Redis is back")
-
-    async def _try(self) -> None:
-        """Writes, since a Redis that only reads, or is full, is of no use."""
-        await self.client.set(self.name("here"), "", px=1000)
 
 
 async def _patiently(question: Awaitable[T]) -> T:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process
@@ -22,12 +23,31 @@ from arcbilling.settings import Settings, env_name
 from arcbilling.workers import Workers, shared_metrics
 
 SECONDS_TO_DRAIN = 10
+SECONDS_TO_LEAVE = 3.0
+"""What a process takes at most to end once all that is ours is closed."""
+SECONDS_TO_SHOW_LIFE = 15
+"""How long a worker may take to start at a hangup, or to answer its parent before that replaces it."""
 SECONDS_IDLE = 75
 """How long an idle connection is kept: longer than proxies do, so that none sends a request into one that we close."""
 
 
 class CannotServe(Exception):
     """The server cannot start; the sentence says why."""
+
+
+class _Server(uvicorn.Server):
+    """Ends though something of a module goes on: a thread, or a task that does not heed its cancellation.
+
+    Python waits for both without limit, and neither can be ended from outside.
+    """
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().serve(sockets)
+        finally:
+            last = threading.Timer(SECONDS_TO_LEAVE, os._exit, (0 if self.started else 1,))
+            last.daemon = True
+            last.start()
 
 
 def serve(settings: Settings, command: str) -> None:
@@ -107,11 +127,12 @@ def _config(application: str | Callable[[], App], workers: int = 1) -> uvicorn.C
         ws="none",
         timeout_keep_alive=SECONDS_IDLE,
         timeout_graceful_shutdown=SECONDS_TO_DRAIN,
+        timeout_worker_healthcheck=SECONDS_TO_SHOW_LIFE,
     )
 
 
 def _serve_here(config: uvicorn.Config, listener: socket.socket) -> bool:
-    server = uvicorn.Server(config)
+    server = _Server(config)
     try:
         server.run(sockets=[listener])
     except SystemExit:
@@ -144,8 +165,7 @@ def _only_server(settings: Settings) -> Iterator[None]:
     if not settings.is_sqlite:
         yield
         return
-    path = f"{settings.sqlite_path}.lock"
-    with open(path, "w") as lock:
+    with open(f"{settings.sqlite_path}.lock", "w", opener=_private) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -154,6 +174,10 @@ def _only_server(settings: Settings) -> Iterator[None]:
                 f"PostgreSQL: set {env_name('database_url')} to its address."
             ) from None
         yield
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 @contextmanager

@@ -82,9 +82,9 @@ def _rate(value: str) -> str:
     if value.strip().lower() == "off":
         return "off"
     try:
-        rate = limits.parse(value)
-    except ValueError:
-        raise ValueError("use for example 60/minute, or off") from None
+        (rate,) = limits.parse_many(value)
+    except ValueError:  # none can be read, or several
+        raise ValueError("use one rate such as 60/minute, or off") from None
     if rate.amount < 1:
         raise ValueError("use 1 or more for each period, or off")
     return value.strip()
@@ -151,8 +151,12 @@ _POSTGRES = ("postgresql://", "postgres://")
 
 
 def _database(value: str) -> str:
-    if not value or value.startswith(_POSTGRES):
+    if not value:
         return value
+    if value.startswith(_POSTGRES):
+        if importlib.util.find_spec("asyncpg") is None:
+            raise ValueError("the package asyncpg is not installed; it comes with arcbilling[postgres]")
+        return _postgres(value)
     if not value.startswith(f"{_SQLITE}/") or not value.removeprefix(_SQLITE).strip("/"):
         raise ValueError(
             "use postgresql://user:password@host/database, or sqlite:/// and an absolute path, or nothing for the "
@@ -193,6 +197,24 @@ def _leads_to_redis(url: str) -> bool:
         leads = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and parts.port != 0
         databases = [path or "0", *options.get("db", [])]
     return leads and all(number.isdecimal() for number in databases) and options.keys() <= _REDIS_OPTIONS
+
+
+_HOSTS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^][:/@,]*)(:[0-9]{1,5})?(,(\[[0-9A-Fa-f:.]+\]|[^][:/@,]*)(:[0-9]{1,5})?)*")
+
+
+def _postgres(value: str) -> str:
+    """Refuses what would be misread, without a word of it: a password that is not encoded ends up in the host."""
+    try:
+        parts = urlsplit(value)
+        readable = _HOSTS.fullmatch(parts.netloc.rpartition("@")[2]) is not None
+    except ValueError:
+        readable = False
+    if not readable or parts.fragment or "@" in parts.path + parts.query:
+        raise ValueError(
+            "use postgresql://user:password@host:5432/database, with / ? # [ ] @ : and % in the user and the password "
+            "percent-encoded (/ is %2F, @ is %40)"
+        )
+    return value
 
 
 def without_password(url: str) -> str:

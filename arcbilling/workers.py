@@ -26,9 +26,10 @@ class Workers(Multiprocess):
     def __init__(self, config: Config, listeners: list[socket], seconds_to_drain: float) -> None:
         super().__init__(config, listeners)
         self._seconds_to_end = seconds_to_drain + SECONDS_TO_CLOSE
-        self._told = False
+        self._told: set[int | None] = set()
         self._failed = False
         self._first: set[int] = set()
+        self._known: set[int] = set()
         for told in (signal.SIGINT, signal.SIGTERM):
             signal.signal(told, self._pass_on)
 
@@ -39,12 +40,11 @@ class Workers(Multiprocess):
 
     def init_processes(self) -> None:
         super().init_processes()
-        self._first = self._pids()
+        self._first = self._known = self._pids()
 
     def keep_subprocess_alive(self) -> None:
         if self.should_exit.is_set():
             return
-        before = self._pids()
         super().keep_subprocess_alive()
         if self.should_exit.is_set():  # one could not start
             failed = [place for place, process in enumerate(self.processes) if process.exitcode == STARTUP_FAILURE]
@@ -54,7 +54,8 @@ class Workers(Multiprocess):
                 for place in failed:
                     self.processes[place] = Process(self.config, self.sockets)
                     self.processes[place].start()
-        for pid in before - self._pids():
+        known, self._known = self._known, self._pids()
+        for pid in known - self._known:  # replaced, here or because a signal had asked for it
             mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
     def join_all(self) -> None:
@@ -68,15 +69,24 @@ class Workers(Multiprocess):
         super().join_all()
 
     def terminate_all(self) -> None:
-        if not self._told:  # a second signal would tell them not to wait for anybody
-            super().terminate_all()
+        """Tells those that were not told: a second signal would tell them not to wait for anybody.
+
+        They have descriptors of their own of what they listen on. Without this process's, nobody can connect once the
+        last of them has closed its own.
+        """
+        for listener in self.sockets:
+            listener.close()
+        for process in self.processes:
+            if process.pid not in self._told:
+                process.terminate()
 
     def _pass_on(self, told: int, _: FrameType | None) -> None:
         """SIGTERM and any second signal go to the workers at once; uvicorn looks for them twice a second."""
         self.signal_queue.append(told)
         if told == signal.SIGTERM or self.should_exit.is_set():
-            self._told = True
-            for pid in self._pids():
+            pids = self._pids()
+            self._told |= pids
+            for pid in pids:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
 

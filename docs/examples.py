@@ -147,7 +147,8 @@ def served(folder: Path) -> Iterator[Served]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ARCBILLING_")}
-    environment = {**inherited, "ARCBILLING_DATA_DIR": str(folder), "PYTHONPATH": str(ROOT)}
+    mine = {"ARCBILLING_DATA_DIR": str(folder), "ARCBILLING_SHUTDOWN_DELAY": "0"}
+    environment = {**inherited, **mine, "PYTHONPATH": str(ROOT)}
     server = Served(f"http://127.0.0.1:{port}", environment)
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(

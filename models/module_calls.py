@@ -38,6 +38,10 @@ class ModuleCall(Model):
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
     finished_at = fields.DatetimeField(null=True)
+    key_part = fields.CharField(max_length=40, null=True)
+    """Random: ids are given out again in another database and after a restore, the key is not. Null in older rows."""
+    told_at = fields.DatetimeField(null=True)
+    """When it was first handed to its module; null as long as nothing can have been done."""
 
     class Meta:
         table = "module_calls"
@@ -67,3 +71,5 @@ class ModuleCallRow(NamedTuple):
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
+    key_part: str | None
+    told_at: datetime | None

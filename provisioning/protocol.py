@@ -28,9 +28,11 @@ class Call:
     """What a module is asked to do, but for the verb."""
 
     key: str
-    """The idempotency key: the same at every attempt of the same call, and at no other call."""
+    """The idempotency key: the same at every attempt of the same call, and at no other call of any installation."""
+    account_key: str
+    """The key of the call that makes the account: the same at every call for it, and at none for another account."""
     service_id: int
-    """The service that the account is for: it never changes, and no two accounts have the same."""
+    """The service that the account is for. Another installation, and one begun anew, has services of the same ids."""
     account: Account
     server: Server | None = None
     options: Mapping[str, str] = field(default_factory=dict)
@@ -44,8 +46,8 @@ class ModuleError(Exception):
     """
 
     def __init__(self, message: str, *, retry: bool = True) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = str(message)
+        super().__init__(self.message)
         self.retry = retry
 
 

@@ -55,7 +55,7 @@ def installed(folder: Path) -> Modules:
             if not issubclass(found, Module):
                 raise TypeError(f"{entry.value} is no Module")
             modules[name] = found(folder / name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             log.error("a module cannot be loaded and is left out", module=name, at=entry.value, exc_info=error)
     return Modules(modules)
 

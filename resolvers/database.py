@@ -27,6 +27,17 @@ class LockTimeout(DatabaseUnavailable):
     """Another transaction held a row for too long."""
 
 
+class MigrationLocked(DatabaseUnavailable):
+    """Another process has been migrating the database for too long."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Another process is migrating {name}, and was not done after a minute. Please try again.")
+
+
+SECONDS_TO_MIGRATE = 60.0
+"""How long a process waits for another that migrates."""
+
+
 class UniqueViolation(Exception):
     """A row with the same unique value exists; the text names the columns or the constraint."""
 
@@ -96,7 +107,7 @@ class Location(Protocol):
 
     def database(self) -> Database: ...
 
-    def tortoise(self) -> str | dict[str, Any]:
+    def tortoise(self) -> dict[str, Any]:
         """The connection by which Tortoise migrates it."""
         ...
 

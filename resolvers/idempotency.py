@@ -17,6 +17,7 @@ import orjson
 from arcbilling import clock
 from arcbilling.sealing import Vault
 from models.records import IdempotencyRecord, IdempotencyRow
+from resolvers import clients
 from resolvers.database import Database, LockTimeout
 from resolvers.tables import Session, Table, Where, WriteSession, equal, written
 
@@ -94,7 +95,7 @@ async def peek(session: Session, asked: IdempotencyRequest) -> None:
         return
     if record.fingerprint != asked.fingerprint:
         raise KeyReused
-    if record.answer is None:
+    if record.answer is None or await _is_erased(session, record.client_id):
         raise AnswerErased
     raise Replay(_unseal(asked.vault, record.answer))
 
@@ -140,6 +141,11 @@ async def purge(database: Database) -> int:
     some = Where(f"id IN (SELECT id FROM {table.name} WHERE {expired.sql} LIMIT {PURGED_AT_ONCE})", expired.values)
     async with written(database) as session:
         return len(await table.remove(session, some))
+
+
+async def _is_erased(session: Session, client_id: int | None) -> bool:
+    """Whether the client that an answer tells of is gone. Erasure does not see an answer that is just being stored."""
+    return client_id is not None and await clients.by_id(session, client_id) is None
 
 
 def _seal(vault: Vault, answer: Answer) -> bytes:

@@ -20,11 +20,17 @@ class WrongSecret(Exception):
 
 async def check_secret(database: Database, fingerprint: str) -> None:
     """Remembers the fingerprint at the first start; raises WrongSecret when it is another later."""
-    known = await table.first(Session(database, database.reader), EVERYTHING)
+    known = await known_fingerprint(database)
     if known is None:
         async with written(database) as session:
             sql = f"INSERT INTO {table.name} (id, secret_check) VALUES (1, ?) ON CONFLICT (id) DO NOTHING"
             await session.connection.fetch(sql, (fingerprint,))
-        known = await table.first(Session(database, database.reader), EVERYTHING)
-    if known is None or known.secret_check != fingerprint:
+        known = await known_fingerprint(database)
+    if known != fingerprint:
         raise WrongSecret
+
+
+async def known_fingerprint(database: Database) -> str | None:
+    """The fingerprint of the secret that the database was first used with; None before that."""
+    known = await table.first(Session(database, database.reader), EVERYTHING)
+    return None if known is None else known.secret_check

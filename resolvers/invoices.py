@@ -43,9 +43,18 @@ async def next_number(session: WriteSession, series: str, today: date) -> str:
 
 async def unpaid_of_service(session: Session, service_id: int) -> list[InvoiceRow]:
     """Unpaid invoices with a line for the service, the oldest first."""
+    charging = one_of("id", await _charging(session, service_id))
+    return await table.all(session, charging & equal("status", InvoiceStatus.UNPAID))
+
+
+async def locked_of_service(session: WriteSession, service_id: int) -> list[InvoiceRow]:
+    """Invoices with a line for the service that stands, the oldest first, locked until the transaction ends."""
+    return await table.all_locked(session, one_of("id", await _charging(session, service_id)))
+
+
+async def _charging(session: Session, service_id: int) -> list[int]:
     lines = await items.all(session, equal("service_id", service_id))
-    ids = sorted({line.invoice_id for line in lines if not line.void})
-    return await table.all(session, one_of("id", ids) & equal("status", InvoiceStatus.UNPAID))
+    return sorted({line.invoice_id for line in lines if not line.void})
 
 
 async def count_of_client(session: Session, client_id: int, statuses: tuple[str, ...]) -> int:

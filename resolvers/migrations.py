@@ -8,6 +8,7 @@ from typing import Any
 
 from tortoise.context import TortoiseContext
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
+from tortoise.transactions import in_transaction
 
 import models
 from resolvers.database import DatabaseUnavailable, Location
@@ -51,6 +52,8 @@ def known() -> list[str]:
 
 async def migrate(location: Location, target: str = "__latest__") -> list[str]:
     """Applies what is pending, one process at a time; tells which migrations were applied."""
+    if target == "__latest__" and not await pending(location):
+        return []
     async with location.alone():
         names = await pending(location)
         if not names and target == "__latest__":
@@ -59,8 +62,13 @@ async def migrate(location: Location, target: str = "__latest__") -> list[str]:
         try:
             async with TortoiseContext() as context:
                 await context.init(config=config(location))
-                executor = MigrationExecutor(context.connections.get("default"), config(location)["apps"])
-                await executor.migrate([MigrationTarget("models", target)])
+                # Tortoise records a migration after its own transaction: whatever came between would leave one that
+                # can never be applied again. So all of it is one transaction around it.
+                async with in_transaction("default") as connection:
+                    executor = MigrationExecutor(connection, config(location)["apps"])
+                    # Tortoise looks for its table before it makes it, and goes on when that fails; PostgreSQL does not.
+                    await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))
+                    await executor.migrate([MigrationTarget("models", target)])
             if broken := await location.dangling():
                 raise MigrationError(f"rows of {broken[0]} refer to rows that do not exist")
         except DatabaseUnavailable:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from models.enums import ModuleCallStatus
+from models.enums import ModuleAction, ModuleCallStatus
 from models.module_calls import ModuleCall, ModuleCallRow
 from resolvers.tables import Session, Table, Where, WriteSession, equal, one_of
 
@@ -26,19 +26,34 @@ async def of_service(session: Session, service_id: int) -> list[ModuleCallRow]:
     return await table.all(session, equal("service_id", service_id))
 
 
-async def due(session: Session, now: datetime, limit: int, busy: Collection[int] = ()) -> list[ModuleCallRow]:
+async def due(
+    session: Session,
+    now: datetime,
+    limit: int,
+    busy: Collection[int | None] = (),
+    at_work: Collection[int] = (),
+) -> list[ModuleCallRow]:
     """Calls that may be begun, the longest due first: of each service the first that is not finished.
 
-    Those for busy servers are left out.
+    Those for busy servers are left out, None being no server, and those for services at work.
     """
     where = Where(_DUE, (now,))
     if busy:
-        where &= Where(f"(server_id IS NULL OR server_id NOT IN ({', '.join('?' * len(busy))}))", tuple(busy))
+        numbers = tuple(server or 0 for server in busy)
+        where &= Where(f"COALESCE(server_id, 0) NOT IN ({', '.join('?' * len(numbers))})", numbers)
+    if at_work:
+        where &= Where(f"service_id NOT IN ({', '.join('?' * len(at_work))})", tuple(at_work))
     return await table.all(session, where, order="due_at, id", limit=limit)
 
 
 async def unfinished_of_client(session: Session, client_id: int) -> int:
     return await table.count(session, equal("client_id", client_id) & one_of("status", UNFINISHED))
+
+
+async def not_removed_of_client(session: Session, client_id: int) -> list[int]:
+    """The calls that failed to remove an account of the client."""
+    failed = equal("status", ModuleCallStatus.FAILED) & equal("action", ModuleAction.TERMINATE)
+    return [call.id for call in await table.all(session, equal("client_id", client_id) & failed)]
 
 
 async def erase(session: WriteSession, client_id: int) -> None:

@@ -82,14 +82,30 @@ async def sequence_committed(database: Database) -> int:
     return len(numbered)
 
 
-async def rewrite_for_erasure(session: WriteSession, client_id: int, rewrite: Callable[[str], str]) -> None:
-    """Rewrites the payloads of a client's events: the one permitted change of what has happened."""
-    events = await _unseen.all(session, equal("client_id", client_id))
-    changed = [(event.id, text) for event in events if (text := rewrite(event.payload)) != event.payload]
-    for start in range(0, len(changed), REWRITTEN_AT_ONCE):
-        some = changed[start : start + REWRITTEN_AT_ONCE]
+async def rewrite_for_erasure(
+    session: WriteSession, client_id: int, rewrite: Callable[[str], str], progress: Callable[[], None]
+) -> None:
+    """Rewrites the payloads of a client's events: the one permitted change of what has happened.
+
+    There may be any number of them, so they are read and written part by part, with a call after each.
+    """
+    last = {"sequence": 0, "id": 0}
+    # What is numbered meanwhile is neither below the first numbers nor without one: so those come once more.
+    for column, which in (("sequence", "TRUE"), ("id", "sequence IS NULL"), ("sequence", "TRUE")):
+        sql = (
+            f"SELECT {column}, id, payload FROM events WHERE client_id = ? AND {column} > ? AND {which} "
+            f"ORDER BY {column} LIMIT {REWRITTEN_AT_ONCE}"
+        )
+        while events := await session.connection.fetch(sql, (client_id, last[column])):
+            last[column] = events[-1][0]
+            await _store_payloads(session, [(id, text) for _, id, old in events if (text := rewrite(old)) != old])
+            progress()
+
+
+async def _store_payloads(session: WriteSession, changed: list[tuple[int, str]]) -> None:
+    if changed:
         sql = (
             "UPDATE events SET payload = rewritten.column2 FROM (VALUES "
-            f"{', '.join(['(CAST(? AS BIGINT), ?)'] * len(some))}) AS rewritten WHERE events.id = rewritten.column1"
+            f"{', '.join(['(CAST(? AS BIGINT), ?)'] * len(changed))}) AS rewritten WHERE events.id = rewritten.column1"
         )
-        await session.connection.fetch(sql, [value for pair in some for value in pair])
+        await session.connection.fetch(sql, [value for pair in changed for value in pair])

@@ -56,6 +56,8 @@ class Unit:
         self.action = ""
         self.client_id: int | None = None
         """The client that the work concerns, for the records."""
+        self.names_nobody = False
+        """Whether the answer tells nothing of that client but its id, and so is given again when it is erased."""
         self.stopped: Replay | KeyReused | KeyInUse | AnswerErased | None = None
         """Why the work was not done: its Idempotency-Key was used before."""
         self.committing = False
@@ -68,7 +70,7 @@ class Unit:
         assert self.session is None, "a unit of work begins once"
         self.action = action
         self.session = WriteSession(self.database, await self.database.begin(), self.actor.client_id)
-        self.deadline.reschedule(asyncio.get_running_loop().time() + TIME_LIMIT_SECONDS)
+        self.progress()
         if self.asked is not None:
             try:
                 await idempotency.claim(self.session, self.asked)
@@ -76,6 +78,10 @@ class Unit:
                 self.stopped = stopped
                 raise
         return self.session
+
+    def progress(self) -> None:
+        """Begins the time limit anew, for work that has no bound and is done part by part: it is no hang."""
+        self.deadline.reschedule(asyncio.get_running_loop().time() + TIME_LIMIT_SECONDS)
 
     def after_commit(self, call: Callable[[], None]) -> None:
         self._after_commit.append(call)
@@ -86,7 +92,7 @@ class Unit:
         await audit.record(self.session, self.actor.name, self.request_id, self.action)
         if self.asked is not None and answer is not None:
             told = next(iter(self.session.clients), None) if self.client_id is None else self.client_id
-            await idempotency.store(self.session, self.asked, answer, told)
+            await idempotency.store(self.session, self.asked, answer, None if self.names_nobody else told)
         self.committing = True
         await self.session.transaction.commit()
         for call in self._after_commit:

@@ -240,7 +240,7 @@ async def api_key_create(context: Context, input: ApiKeyCreateInput) -> NewApiKe
     now = clock.now()
     if input.expires_at and input.expires_at <= now:
         raise invalid("expires_at", "must be in the future")
-    if input.client_id and await clients.by_id(context.session, input.client_id) is None:
+    if input.client_id and await clients.locked(context.writing, input.client_id) is None:
         raise invalid("client_id", f"names no client: {input.client_id}")
     networks = read_networks(input.networks or [])
     if context.actor.kind is ActorKind.KEY:

@@ -13,11 +13,10 @@ from models.servers import ServerRow
 from models.services import ServiceRow
 from provisioning.protocol import Account, Call, ModuleError, Server
 from resolvers import module_calls, products, servers, services
-from schema import ids
 from schema.context import Context
 from schema.events import ServiceCreated
 from schema.jobs import job
-from schema.module_calls import begun, ended, is_overtaken, show, with_state
+from schema.module_calls import begun, ended, is_overtaken, key_of, made_by, show, with_state
 from schema.products import options_of
 from schema.servers import SEALED
 from schema.services import provisioned, stored
@@ -47,10 +46,13 @@ BEGIN, END = "moduleCallBegin", "moduleCallEnd"
 # Rules
 
 
-def told(call: ModuleCallRow, service: ServiceRow, product: ProductRow, server: Server | None) -> Call:
-    """What the module is told."""
+def told(
+    call: ModuleCallRow, making: ModuleCallRow, service: ServiceRow, product: ProductRow, server: Server | None
+) -> Call:
+    """What the module is told of a call for the account that another, or the same, makes."""
     return Call(
-        key=ids.write(ids.Kind.MODULE_CALL, call.id),
+        key=key_of(call),
+        account_key=key_of(making),
         service_id=service.id,
         account=Account(service.username, service.domain),
         server=server,
@@ -63,6 +65,12 @@ def check_server(call: ModuleCallRow, server: ServerRow) -> None:
         raise ModuleError(
             f"Server {server.id} is set to the module {server.module}, and this call is for {call.module}.", retry=False
         )
+
+
+def is_past(call: ModuleCallRow, calls: list[ModuleCallRow], service: ServiceRow) -> bool:
+    """Whether a call is not wanted any more: it was overtaken, or staff have set up what it was to make."""
+    by_hand = call.action is ModuleAction.CREATE and service.status is not ServiceStatus.PENDING
+    return by_hand or is_overtaken(call, calls)
 
 
 def provisioned_as(service: ServiceRow, answer: Account | None) -> ServiceRow:
@@ -87,11 +95,14 @@ async def begin(context: Context, service_id: int, lease: timedelta) -> Attempt 
     first = next((call for call in calls if call.due_at is not None), None)
     if first is None or first.due_at is None or first.due_at > now:
         return None
-    call = await module_calls.save(session, first, begun(first, is_overtaken(first, calls), now, lease))
+    call = begun(first, is_past(first, calls, service), now, lease)
+    briefed = await _briefed(context, call, calls, service)
+    if call.status is ModuleCallStatus.RUNNING and isinstance(briefed, Call):
+        call = call._replace(told_at=call.told_at or now)
+    call = await module_calls.save(session, first, call)
     await show(context, service)
     if call.status is not ModuleCallStatus.RUNNING:
         return None
-    briefed = await _briefed(context, call, service)
     return Attempt(call.id, service.id, call.server_id, call.attempts, call.module, call.action, briefed)
 
 
@@ -109,7 +120,7 @@ async def end(context: Context, attempt: Attempt, answer: Answer, time_scale: fl
     if call.status is not ModuleCallStatus.RUNNING or call.attempts != attempt.number:
         return
     error = answer if isinstance(answer, ModuleError) else None
-    outcome = ended(call, is_overtaken(call, calls), error, clock.now(), random.random(), time_scale)
+    outcome = ended(call, is_past(call, calls, service), error, clock.now(), random.random(), time_scale)
     await module_calls.save(session, call, outcome)
     after = service
     if call.action is ModuleAction.CREATE and not isinstance(answer, ModuleError):
@@ -120,12 +131,18 @@ async def end(context: Context, attempt: Attempt, answer: Answer, time_scale: fl
 # Private
 
 
-async def _briefed(context: Context, call: ModuleCallRow, service: ServiceRow) -> Call | ModuleError:
+async def _briefed(
+    context: Context, call: ModuleCallRow, calls: list[ModuleCallRow], service: ServiceRow
+) -> Call | ModuleError:
     """What the module is told; why it cannot be told anything, if it cannot."""
+    if context.modules.get(call.module) is None:
+        return ModuleError(f"The module {call.module} is not installed.")
     product = await products.by_id(context.session, service.product_id)
     assert product is not None, "a foreign key holds it"
     try:
-        return told(call, service, product, await _server(context, call))
+        making = call if call.action is ModuleAction.CREATE else made_by(calls, ModuleAction.TERMINATE)
+        assert making is not None, "else nothing would be asked for"
+        return told(call, making, service, product, await _server(context, call))
     except ModuleError as error:
         return error
 

@@ -71,6 +71,8 @@ def email_address(value: str) -> str | None:
         email_validator.validate_email(text, check_deliverability=False, globally_deliverable=False)
     except email_validator.EmailNotValidError:
         raise ValueError("must be a valid email address") from None
+    if len(text.casefold()) > _text.most:  # so it is stored to be compared, and one letter may become three
+        raise ValueError(f"must be at most {_text.most} characters when case-folded")
     return text
 
 
@@ -216,8 +218,8 @@ def _clean(
         elif member.required:
             errors[path] = sentence(path, "is required")
     if read is not None:
-        unknown = [prefix + name for name in values if name not in shape.members]
-        errors |= {path: sentence(path, "is not known") for path in unknown}
+        unknown = (prefix + name for name in values if name not in shape.members)
+        errors |= {path: sentence(path, "is not known") for path in islice(unknown, MAX_ERRORS)}
     return cleaned, errors
 
 
@@ -247,7 +249,12 @@ def _clean_list(member: Member, value: Any, path: str, errors: dict[str, str], r
     if not 1 <= len(value) <= MAX_ITEMS:
         raise ValueError(f"must have from 1 to {MAX_ITEMS} items")
     one = dataclasses.replace(member, many=False, nullable=False)
-    return [_clean_value(one, item, f"{path}[{place}]", errors, read) for place, item in enumerate(value)]
+    cleaned: list[Any] = []
+    for place, item in enumerate(value):
+        if len(errors) >= MAX_ERRORS:
+            break
+        cleaned.append(_clean_value(one, item, f"{path}[{place}]", errors, read))
+    return cleaned
 
 
 def _clean_nested(shape: Shape, value: Any, path: str, errors: dict[str, str], read: Read | None) -> Any:

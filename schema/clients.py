@@ -35,7 +35,7 @@ from schema.fields import (
     relation,
     wanted,
 )
-from schema.ids import Kind
+from schema.ids import Kind, write
 from schema.moments import Since, Until
 from schema.money import is_currency
 from schema.nodes import Node
@@ -218,10 +218,15 @@ def check_deletable(open_services: int, open_invoices: int) -> None:
         )
 
 
-def check_finished(module_calls: int) -> None:
+def check_finished(unfinished: int, not_removed: list[int]) -> None:
     """An account that is still to be removed is known by the user name that erasure blanks."""
-    if module_calls:
-        raise refused(f"The client cannot be deleted: {_counted(module_calls, 'module call')} not finished.")
+    if unfinished:
+        raise refused(f"The client cannot be deleted: {_counted(unfinished, 'module call')} not finished.")
+    if not_removed:
+        raise refused(
+            f"The client cannot be deleted: {_counted(len(not_removed), 'account')} could not be removed. Mend what "
+            f"failed and try again by moduleCallRetry, first with {write(Kind.MODULE_CALL, not_removed[0])}."
+        )
 
 
 def erased(row: ClientRow, now: datetime) -> ClientRow:
@@ -318,7 +323,8 @@ async def client_delete(context: Context, id: ClientId) -> DeletedRow:
     """Erases a client: personal data is blanked, the e-mail address is free again, invoices are kept.
 
     Refused while the client has a pending, active or suspended service, or an unpaid or draft invoice, or while a
-    module is still to do something for it.
+    module is still to do something for it; also when one has failed to remove an account, until `moduleCallRetry` has
+    succeeded.
     """
     session = context.writing
     row = await clients.locked(session, id) or _missing(id)
@@ -327,7 +333,10 @@ async def client_delete(context: Context, id: ClientId) -> DeletedRow:
         await services.count_of_client(session, id, live),
         await invoices.count_of_client(session, id, (InvoiceStatus.UNPAID, InvoiceStatus.DRAFT)),
     )
-    check_finished(await module_calls.unfinished_of_client(session, id))
+    await services.table.all_locked(session, matching(client_id=id))  # so that their calls stay as they are
+    check_finished(
+        await module_calls.unfinished_of_client(session, id), await module_calls.not_removed_of_client(session, id)
+    )
     gone = await clients.save(session, row, erased(row, clock.now()))
     await api_keys.revoke_of_client(session, id, clock.now())
     context.after_commit(context.keys_changed)

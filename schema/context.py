@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import orjson
 from strawberry.dataloader import DataLoader
 
 from arcbilling.sealing import Vault
@@ -19,8 +20,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 R = TypeVar("R", bound=tuple[Any, ...])
 
+MAX_ROWS_CHOSEN = 10_000
+"""Fewer where callers choose what is told of each row, which may be dear."""
 MAX_TEXT = 8 * 1024 * 1024
-"""The most characters of messages that one operation may hold."""
+"""The most bytes of messages that one operation may hold, as they are answered."""
 
 
 @dataclass
@@ -39,6 +42,8 @@ class Context:
     """To be called once a change of API keys is committed: whatever is known of them is old."""
     committed: Callable[[], None] = lambda: None
     """To be called after each commit: there may be events to number."""
+    most_rows: int | None = None
+    """How many rows of lists without pages the operation may hold; `MAX_ROWS` if nobody says."""
     unit: Unit | None = None
     _loaders: dict[object, DataLoader[Any, Any]] = field(default_factory=dict)
     _reader: Session | None = None
@@ -79,22 +84,23 @@ class Context:
         No page size bounds such lists, so the operation's cost does not tell how long they are. `text` names a column
         of long texts, which are counted too.
         """
+        most = self.most_rows or MAX_ROWS
 
         async def each(session: Session, ids: list[int]) -> list[list[R]]:
             if text is not None and len(ids) > 1:
                 _, characters = await table.extent(session, parent, ids, text)
-                _hold("characters of text", self._text + characters, MAX_TEXT)
+                _hold(_OF_TEXT, self._text + characters, MAX_TEXT)  # each character takes at least one
             try:
-                return await table.grouped(session, parent, ids, MAX_ROWS - self._rows)
+                return await table.grouped(session, parent, ids, most - self._rows)
             except TooManyRows:
-                raise _too_much(what, MAX_ROWS) from None
+                raise _too_much(what, most) from None
 
         what = table.name.replace("_", " ")
         rows = await self.load(table.name, id, each)
         self._rows += len(rows)
-        self._text += sum(len(getattr(row, text)) for row in rows) if text is not None else 0
-        _hold(what, self._rows, MAX_ROWS)  # what was read once may be shown again, and again
-        _hold("characters of text", self._text, MAX_TEXT)
+        self._text += sum(size_of(getattr(row, text)) for row in rows) if text is not None else 0
+        _hold(what, self._rows, most)  # what was read once may be shown again, and again
+        _hold(_OF_TEXT, self._text, MAX_TEXT)
         return rows
 
     def new_unit(self, asked: IdempotencyRequest | None = None) -> Unit:
@@ -115,6 +121,14 @@ class Context:
     def forget(self) -> None:
         """Drops what loaders have read: a command has changed it."""
         self._loaders.clear()
+
+
+def size_of(text: str) -> int:
+    """The bytes that a text takes in an answer, where one character may take six."""
+    return len(orjson.dumps(text))
+
+
+_OF_TEXT = "bytes of text"
 
 
 def _hold(what: str, number: int, most: int) -> None:

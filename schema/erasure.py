@@ -12,14 +12,17 @@ PERSONAL_MEMBERS = frozenset(PERSONAL) | {"domain", "username", "subject", "mess
 
 async def erase_traces(context: Context, client_id: int) -> None:
     """Blanks what is personal in the client's services, tickets and events, and drops the answers that tell of it."""
-    session = context.writing
+    unit, session = context.unit, context.writing
+    assert unit is not None, "only a command erases"
     own = matching(client_id=client_id)
     await services.table.blank(session, own, domain=None, username=None, suspension_note=None)
     await module_calls.erase(session, client_id)
     await tickets.table.blank(session, own, subject="")
     await tickets.messages.blank(session, own, body="")
-    await outbox.rewrite_for_erasure(session, client_id, payload_without_personal)
+    # Last: whoever was changing one of those rows has ended by now, and its event is there to be seen.
+    await outbox.rewrite_for_erasure(session, client_id, payload_without_personal, unit.progress)
     await idempotency.erase(session, client_id)
+    unit.names_nobody = True
 
 
 def payload_without_personal(payload: str) -> str:

@@ -20,11 +20,14 @@ from schema import introspection
 from schema.coercion import refused_value
 from schema.context import Context
 from schema.documents import Operation, key_of
-from schema.errors import Code, DomainError, internal, unavailable
+from schema.errors import Code, DomainError, internal, refused, unavailable
 
 __all__ = ["Answer", "Result", "error_of", "execute"]
 
 log = structlog.get_logger("arcbilling.execution")
+
+MAX_STORED = 2 * 1024 * 1024
+"""The largest answer that is stored for an Idempotency-Key: it is kept for a day, and each key makes another."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,12 @@ async def _unit(
             if isinstance(cause := _cause(error), UNDONE):
                 raise cause
         answer = render(result) if render is not None else _UNRENDERED
-        stored = answer if 200 <= answer.status < 300 else None
+        stored = answer if asked is not None and 200 <= answer.status < 300 else None
+        if stored is not None and len(stored.body) > MAX_STORED:
+            raise refused(
+                f"The answer takes {len(stored.body):,} bytes, and at most {MAX_STORED:,} are stored for an "
+                "Idempotency-Key. Nothing was done. Select less of it."
+            )
         return Outcome((result, answer), keep=not result.failed, answer=stored)
 
     try:

@@ -22,6 +22,7 @@ from graphql import (
     GraphQLField,
     GraphQLOutputType,
     GraphQLSchema,
+    GraphQLUnionType,
     InlineFragmentNode,
     IntValueNode,
     NamedTypeNode,
@@ -32,7 +33,9 @@ from graphql import (
     Undefined,
     VariableNode,
     get_named_type,
+    get_nullable_type,
     is_composite_type,
+    is_list_type,
 )
 
 MAX_BYTES: Final = 65_536
@@ -49,6 +52,7 @@ MAX_COST: Final = 5_000
 MAX_LIST: Final = 1_000
 MAX_INTROSPECTION_DEPTH: Final = 20
 MAX_INTROSPECTION_LISTS: Final = 2
+MAX_INTROSPECTIONS: Final = 3
 
 DEFAULT_PAGE: Final = 25
 MAX_PAGE: Final = 100
@@ -82,6 +86,8 @@ class Measure:
     """Fields on all levels."""
     introspection_lists: int = 0
     """Lists of types, fields or values within each other; only looked at below `__schema` and `__type`."""
+    introspections: int = 0
+    """How many `__schema` and `__type` there are."""
 
     def __add__(self, other: "Measure") -> "Measure":
         return Measure(
@@ -92,6 +98,7 @@ class Measure:
             directives=min(self.directives + other.directives, _SATURATED),
             fields=min(self.fields + other.fields, _SATURATED),
             introspection_lists=max(self.introspection_lists, other.introspection_lists),
+            introspections=min(self.introspections + other.introspections, _SATURATED),
         )
 
 
@@ -139,6 +146,7 @@ def measure(
     )
     _limit(total.aliases, MAX_ALIASES, "The document has {} aliases")
     _limit(total.directives, MAX_DIRECTIVES, "The document has {} directives")
+    _limit(total.introspections, MAX_INTROSPECTIONS, "The document introspects {} times")
     _limit(total.cost, MAX_COST, "The document costs {} points (each field one, times the pages above it)")
     return total
 
@@ -194,6 +202,8 @@ class _Walk:
         below = self._selections(node.selection_set, _composite(definition.type) if definition else None)
         if definition and name in _INTROSPECTION:
             below = _introspection(node, below)
+        if below.aliases and definition and parent and _is_unpaged(definition, parent):
+            raise LimitError(f"Fields below `{name}` take no aliases: it has no pages, so each is told once.")
         return Measure(
             depth=1 + below.depth,
             cost=1 + below.cost * self._page(node, definition),
@@ -202,6 +212,7 @@ class _Walk:
             directives=below.directives,
             fields=1 + below.fields,
             introspection_lists=below.introspection_lists + (name in _INTROSPECTION_LISTS),
+            introspections=below.introspections + (name in _INTROSPECTION),
         )
 
     def _page(self, node: FieldNode, definition: GraphQLField | None) -> int:
@@ -242,6 +253,16 @@ def _introspection(node: FieldNode, below: Measure) -> Measure:
     if below.aliases or (node.alias and node.name.value == "__schema"):
         raise LimitError("Introspection takes no aliases, but for `__type` itself.")
     return replace(below, depth=0, cost=0, introspection_lists=0)
+
+
+def _is_unpaged(definition: GraphQLField, parent: GraphQLCompositeType) -> bool:
+    """Whether it is a list of objects without pages: neither the cost nor a page size bounds what it tells."""
+    return (
+        is_list_type(get_nullable_type(definition.type))
+        and not isinstance(parent, GraphQLUnionType)
+        and "totalCount" not in parent.fields  # the nodes of a page
+        and not parent.name.startswith("__")
+    )
 
 
 def _limit(value: int, most: int, finding: str) -> None:

@@ -1,5 +1,6 @@
 """Module calls: what is to be done on servers. Queued by the command that decided it; made after its commit."""
 
+import secrets
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from provisioning.protocol import ModuleError
 from resolvers import clients, module_calls, servers, services
 from resolvers.filters import matching
 from resolvers.tables import Where
+from schema import ids
 from schema.actors import Policy, Scope
 from schema.checks import Reference
 from schema.connections import lists
@@ -41,7 +43,7 @@ STAFF = Policy(Scope.SERVICES_READ, open_to_clients=False)
 @strawberry.type(description="A call to a module: something that is to be done for a service on a server.")
 class ModuleCall(Node):
     id: strawberry.ID = identifier(
-        Kind.MODULE_CALL, "`mcl_5`. It is also the idempotency key that the module gets, the same at every attempt."
+        Kind.MODULE_CALL, "`mcl_5`. The idempotency key that the module gets begins with it: `mcl_5-2f1b90c4d7e8a653`."
     )
     service_id: strawberry.ID = identifier(Kind.SERVICE, "The service that it is for.")
     server_id: strawberry.ID | None = identifier(Kind.SERVER, "The server that it concerns; null for none.")
@@ -148,7 +150,15 @@ def new_call(
         created_at=now,
         updated_at=now,
         finished_at=None,
+        key_part=secrets.token_hex(8),
+        told_at=None,
     )
+
+
+def key_of(call: ModuleCallRow) -> str:
+    """The idempotency key that the module gets: the same at every attempt, and at no other call anywhere."""
+    id = ids.write(Kind.MODULE_CALL, call.id)
+    return id if call.key_part is None else f"{id}-{call.key_part}"
 
 
 def finished(call: ModuleCallRow, status: ModuleCallStatus, now: datetime) -> ModuleCallRow:
@@ -219,18 +229,26 @@ def follow_up(before: ServiceStatus, after: ServiceStatus) -> ModuleAction | Non
 
 
 def made_by(calls: list[ModuleCallRow], action: ModuleAction) -> ModuleCallRow | None:
-    """The call that made the account that the action is for. What may have made one is enough to remove it."""
-    creations = [call for call in calls if call.action is ModuleAction.CREATE and call.attempts]
+    """The call that made the account that the action is for, or is at it.
+
+    What may have made one is enough to remove it: a call that its module was told, however it ended.
+    """
+    creations = [call for call in calls if call.action is ModuleAction.CREATE and call.told_at]
     if action is not ModuleAction.TERMINATE:
-        creations = [call for call in creations if call.status is S.DONE]
+        creations = [call for call in creations if call.status in (S.DONE, S.RUNNING)]
     return creations[-1] if creations else None
+
+
+def open_calls(calls: list[ModuleCallRow]) -> list[ModuleCallRow]:
+    """Those that wait, for their time or for staff: what comes later overtakes them."""
+    return [call for call in calls if call.status in (*WAITING, S.FAILED)]
 
 
 def following(
     calls: list[ModuleCallRow], service: ServiceRow, action: ModuleAction, now: datetime
 ) -> tuple[list[ModuleCallRow], ModuleCallRow | None]:
-    """What an action does to the calls of a service: those that wait, which it overtakes, and its own call."""
-    overtaken = [call for call in calls if call.status in WAITING]
+    """What an action does to the calls of a service: those that it overtakes, and its own call."""
+    overtaken = open_calls(calls)
     made = made_by(calls, action)
     return overtaken, made and new_call(service, made.module, made.server_id, action, now)
 
@@ -262,6 +280,7 @@ async def module_call_retry(context: Context, id: ModuleCallId) -> ModuleCallRow
     It keeps its id, and so its idempotency key. One that is queued or running already is left as it is.
     """
     call = await module_calls.by_id(context.session, id) or _missing(id)
+    client = await clients.locked(context.writing, call.client_id)
     service = await services.locked(context.writing, call.service_id)
     assert service is not None, "a foreign key holds it"
     calls = await module_calls.of_service(context.writing, service.id)
@@ -269,7 +288,7 @@ async def module_call_retry(context: Context, id: ModuleCallId) -> ModuleCallRow
     again = retried(call, is_overtaken(call, calls), clock.now())
     if again == call:
         return call
-    if await clients.by_id(context.session, service.client_id) is None:
+    if client is None:
         raise refused(f"Module call {id} is for a client that was erased and cannot be retried.")
     again = await module_calls.save(context.writing, call, again)
     await show(context, service)
@@ -300,11 +319,16 @@ async def follow_status(context: Context, before: ServiceRow, after: ServiceRow)
         return after._replace(provision_state=ProvisionState.NONE) if waits else after
     now = clock.now()
     overtaken, call = following(calls, after, action, now)
-    for one in overtaken:
-        await module_calls.save(context.writing, one, finished(one, S.CANCELLED, now))
+    await _cancel(context, overtaken, now)
     if call is not None:
         await module_calls.add(context.writing, call)
     return await with_state(context, after)
+
+
+async def set_up_by_hand(context: Context, service: ServiceRow) -> None:
+    """Cancels what a module was to do for a service that staff have set up: it would make a second account."""
+    calls = await module_calls.of_service(context.writing, service.id)
+    await _cancel(context, open_calls(calls), clock.now())
 
 
 async def with_state(context: Context, service: ServiceRow) -> ServiceRow:
@@ -321,6 +345,11 @@ async def show(context: Context, service: ServiceRow) -> None:
 
 
 # Private
+
+
+async def _cancel(context: Context, calls: list[ModuleCallRow], now: datetime) -> None:
+    for call in calls:
+        await module_calls.save(context.writing, call, finished(call, S.CANCELLED, now))
 
 
 def _missing(id: int) -> Any:

@@ -145,7 +145,8 @@ class ProductCreateInput:
         "What provisions its services: `none` (default), `manual`, or the name of a module.", optional=True
     )
     module_options: list[ModuleOptionInput] | None = member(
-        "What its module is told with each call; the module's page says which options it has.", optional=True
+        "What its module is told with each call; the module's page says which options it has. Null for none.",
+        optional=True,
     )
     server_group_id: Annotated[int | None, Reference(Kind.SERVER_GROUP)] = id_member(
         "The group of servers that its services are placed in.", optional=True

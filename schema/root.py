@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import graphql
 import strawberry
 from graphql import GraphQLEnumType, GraphQLError, GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema
+from graphql.type.introspection import TypeFields
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import create_type
 from strawberry.types.field import StrawberryField
@@ -181,6 +182,9 @@ def _finish(declared: strawberry.Schema) -> GraphQLSchema:
                 if (policy := declaration.metadata.get("requires")) is not None:
                     field.extensions["requires"] = policy
     names = {found.row: found.name for found in NODES.values()}
+    about = schema.type_map["__Type"]
+    assert isinstance(about, GraphQLObjectType)
+    about.fields["isOneOf"].resolve = TypeFields.is_one_of  # Strawberry's knows named types alone
     interface = schema.type_map["Node"]
     assert isinstance(interface, GraphQLInterfaceType)
     interface.resolve_type = lambda row, _info, _type: names[type(row)]

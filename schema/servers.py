@@ -137,7 +137,9 @@ class ServerUpdateInput:
     hostname: Annotated[str | None, host_name, NEVER_NULL] = member("Host name.", optional=True)
     module: Annotated[str | None, Text(40), NEVER_NULL] = member("What provisions services on it.", optional=True)
     credentials: Annotated[str | None, CREDENTIALS] = member(
-        "What the module logs in with. Kept sealed, and never shown; null removes it.", optional=True
+        "What the module logs in with. Kept sealed, and never shown; null removes it. To be given again with another "
+        "host name or module.",
+        optional=True,
     )
     status: Annotated[ServerStatus | None, NEVER_NULL] = member("Whether it takes new services.", optional=True)
     max_accounts: Annotated[int | None, Between(1, MOST_ACCOUNTS)] = member("Null for any number.", optional=True)
@@ -170,11 +172,20 @@ def choose(group: list[ServerRow], fill: ServerFill, module: str = NONE) -> Serv
         if server.status is ServerStatus.ACTIVE
         and (server.max_accounts is None or server.accounts < server.max_accounts)
     ]
+    if fitting and all(server.status is ServerStatus.DISABLED for server in fitting):
+        raise invalid("product_id", "names a product whose servers are all disabled")
     if not free:
         raise invalid("product_id", "names a product whose servers are all full")
     if fill is ServerFill.IN_ORDER:
         return free[0]
     return min(free, key=lambda server: (server.accounts, server.id))
+
+
+def check_credentials(before: ServerRow, after: ServerRow, renewed: bool) -> None:
+    """Credentials are never told to another host or module than they were entered for."""
+    moved = (after.hostname, after.module) != (before.hostname, before.module)
+    if moved and not renewed and before.credentials is not None:
+        raise invalid("credentials", "must be given again, or null, with another host name or module")
 
 
 # Queries
@@ -236,6 +247,7 @@ async def server_update(context: Context, id: ServerId, input: ServerUpdateInput
     known_module(context, input.module)
     names = ("name", "hostname", "module", "status", "max_accounts", "server_group_id")
     after = row._replace(**members_given(input, *names))
+    check_credentials(row, after, given(input.credentials))
     if given(input.credentials):
         after = after._replace(credentials=_sealed(context, input.credentials))
     return row if after == row else await servers.save(context.writing, row, after)

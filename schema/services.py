@@ -10,10 +10,12 @@ import strawberry
 from models.clients import ClientRow
 from models.enums import (
     BillingCycle,
+    InvoiceStatus,
     ProvisionState,
     ServiceStatus,
     SuspensionReason,
 )
+from models.invoices import InvoiceRow
 from models.products import ProductRow
 from models.servers import ServerRow
 from models.services import ServiceRow
@@ -51,7 +53,7 @@ from schema.fields import (
 )
 from schema.ids import Kind
 from schema.invoices import cancel_invoice
-from schema.module_calls import STAFF, ModuleCall, follow_status, set_up_account, with_state
+from schema.module_calls import STAFF, ModuleCall, follow_status, set_up_account, set_up_by_hand, with_state
 from schema.moments import Since, Until
 from schema.nodes import Node
 from schema.products import Product
@@ -229,6 +231,15 @@ def provisioned(row: ServiceRow) -> ServiceRow:
     return row if after == row else after._replace(provision_state=state)
 
 
+def check_nothing_received(row: ServiceRow, billed: list[InvoiceRow]) -> None:
+    """Money that was taken cannot be given back with a cancellation."""
+    for invoice in billed:
+        if invoice.balance != invoice.total:
+            paid = "paid" if invoice.status is InvoiceStatus.PAID else "partly paid"
+            problem = f"Service {row.id} is {row.status} and cannot be cancelled: its invoice is {paid}."
+            raise refused(f"{problem} It can be terminated.")
+
+
 # Queries
 
 
@@ -253,7 +264,8 @@ def services_(filter: ServiceFilter) -> Where:
 async def service_provision(context: Context, id: ServiceId) -> ServiceRow:
     """Accepts a pending service. Staff use it where they set up by hand: it becomes active.
 
-    Where a module does that, it is asked to, or to try again if it has failed; one that is at it is left alone.
+    Where a module does that, it is asked to, or to try again if it has failed; one that is at it is left alone. Where
+    the product has no module any more, what was asked of one is cancelled.
     """
     row = await services.locked(context.writing, id) or _missing(id)
     product = await products.by_id(context.session, row.product_id)
@@ -261,7 +273,10 @@ async def service_provision(context: Context, id: ServiceId) -> ServiceRow:
     if row.status is ServiceStatus.PENDING and is_automatic(product.module):
         after = await set_up_account(context, row, product.module)
     else:
-        after = await with_state(context, provisioned(row))
+        after = provisioned(row)
+        if after != row:
+            await set_up_by_hand(context, row)
+        after = await with_state(context, after)
     return await stored(context, row, after, ServiceCreated)
 
 
@@ -299,17 +314,18 @@ async def service_terminate(context: Context, id: ServiceId) -> ServiceRow:
 
 @command(Service, requires=Scope.SERVICES_WRITE, emits=(ServiceCancelled, InvoiceCancelled))
 async def service_cancel(context: Context, id: ServiceId) -> ServiceRow:
-    """Cancels a service that is still pending, and its unpaid invoice with it."""
+    """Cancels a service that is still pending, and its unpaid invoice with it.
+
+    Refused once anything was paid for it: such a service can be terminated.
+    """
+    billed = await invoices.locked_of_service(context.writing, id)  # before the service, as a payment does
     row = await services.locked(context.writing, id) or _missing(id)
     after = moved(row, ServiceAction.CANCEL)
     if after != row:
-        unpaid = await invoices.unpaid_of_service(context.session, id)
-        if any(invoice.balance != invoice.total for invoice in unpaid):
-            raise refused(f"Service {id} is {row.status} and cannot be cancelled: its invoice is partly paid.")
-        for invoice in unpaid:
-            locked = await invoices.locked(context.writing, invoice.id)
-            if locked is not None:
-                await cancel_invoice(context, locked)
+        check_nothing_received(row, billed)
+        for invoice in billed:
+            if invoice.status is InvoiceStatus.UNPAID:
+                await cancel_invoice(context, invoice)
         await release(context, row.server_id)
     return await stored(context, row, after, ServiceCancelled)
 

@@ -17,7 +17,7 @@ from schema.actors import Scope
 from schema.checks import NEVER_NULL, Reference, Text
 from schema.clients import Client
 from schema.connections import lists
-from schema.context import Context
+from schema.context import Context, size_of
 from schema.departments import Department
 from schema.errors import invalid, not_found, refused
 from schema.events import TicketClosed, TicketOpened, TicketReplied, emit
@@ -46,8 +46,8 @@ TicketId = Annotated[int, *id_argument(Kind.TICKET)]
 MESSAGE = Text(65_535, trim=False)
 MAX_MESSAGES = 1_000
 """Of one ticket: all are shown at once, and each reply is answered with all."""
-MAX_CHARACTERS = 2 * 1024 * 1024
-"""Of all messages of one ticket."""
+MAX_SIZE = 1024 * 1024
+"""Of all messages of one ticket, in bytes as they are answered: with an Idempotency-Key, each answer is stored."""
 
 
 @strawberry.enum(description="What may be done with a ticket now.")
@@ -162,12 +162,11 @@ def answered_by(row: TicketRow, author: Author) -> TicketRow:
     return row._replace(status=status)
 
 
-def check_room(id: int, message: str, number: int, characters: int) -> None:
+def check_room(id: int, messages: list[str], message: str) -> None:
     """Refuses a reply to a ticket that holds so many messages, or so long ones, as can be shown at once."""
-    if number >= MAX_MESSAGES or characters + len(message) > MAX_CHARACTERS:
-        raise refused(
-            f"Ticket {id} is full: it holds {number:,} messages of {characters:,} characters. Please open another."
-        )
+    size = sum(map(size_of, messages))
+    if len(messages) >= MAX_MESSAGES or size + size_of(message) > MAX_SIZE:
+        raise refused(f"Ticket {id} is full: it holds {len(messages):,} messages of {size:,} bytes. Open another.")
 
 
 # Queries
@@ -239,7 +238,8 @@ async def ticket_reply(
         raise invalid("client_id", f"must be the ticket's client, {row.client_id}")
     as_client = client_id is not None or context.actor.client_id is not None
     author = Author.CLIENT if as_client else Author.STAFF
-    check_room(id, message, *await tickets.messages.extent(session, "ticket_id", [id], "body"))
+    (messages,) = await tickets.messages.grouped(session, "ticket_id", [id])
+    check_room(id, [one.body for one in messages], message)
     after = await tickets.save(session, row, answered_by(row, author))
     reply = TicketMessageRow(0, id, row.client_id, author, message, clock.now())
     reply = await tickets.messages.add(session, reply)

@@ -178,5 +178,7 @@ def a_call(id: int = 5, status: ModuleCallStatus = ModuleCallStatus.QUEUED, **ch
         created_at=NOON,
         updated_at=NOON,
         finished_at=None if waits else NOON,
+        key_part=f"{id:016x}",
+        told_at=None if status is ModuleCallStatus.QUEUED else NOON,
     )
     return row._replace(**changed)

@@ -46,6 +46,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
             answers.append(one)
             if one.request.startswith("./run demo"):
                 back_up(folder / DATABASE, demo / DATABASE)
+                shutil.copy(folder / "secret.key", demo)
             elif one.request.startswith("./run keys create"):
                 server.key = one.answer.splitlines()[-1]
     return Installation(answers, demo)
@@ -70,7 +71,7 @@ def test_every_example_of_the_readme_works_on_a_new_installation(installation: I
 def test_every_example_of_a_guide_is_answered_as_it_shows(
     guide: Path, installation: Installation, tmp_path: Path
 ) -> None:
-    shutil.copy(installation.demo / DATABASE, tmp_path)
+    shutil.copytree(installation.demo, tmp_path, dirs_exist_ok=True)
     count = 0
     with examples.served(tmp_path) as server:
         server.key = server.run("keys", "create", "examples").splitlines()[-1]

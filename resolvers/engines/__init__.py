@@ -11,4 +11,4 @@ def location(settings: Settings) -> Location:
         return SqliteLocation(settings.sqlite_path)
     from resolvers.engines.postgres import PostgresLocation  # noqa: PLC0415 - its driver is an extra
 
-    return PostgresLocation(settings.database_url, settings.database_pool)
+    return PostgresLocation(settings.database_url, settings.database_pool, settings.workers)

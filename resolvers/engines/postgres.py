@@ -5,8 +5,9 @@ one that was read.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -18,17 +19,17 @@ import structlog
 
 from arcbilling.settings import without_password
 from resolvers.database import (
-    Conflict,
+    SECONDS_TO_MIGRATE,
     Connection,
     ConnectionLost,
     Database,
     DatabaseUnavailable,
     Finding,
-    LockTimeout,
+    MigrationLocked,
     Rows,
     Transaction,
-    UniqueViolation,
 )
+from resolvers.engines.postgres_errors import abandon, is_gone, reaching, translated, translating
 
 log = structlog.get_logger("arcbilling.postgres")
 
@@ -50,6 +51,8 @@ LEADER = 7_300_001
 MIGRATING = 7_300_002
 """Advisory locks."""
 LEAST_VERSION = 13
+SPARE_CONNECTIONS = 8
+"""Five for commands, and the three that PostgreSQL keeps for its administrators."""
 
 
 class PostgresDatabase:
@@ -72,14 +75,14 @@ class PostgresDatabase:
         settings = {**LIMITS, "application_name": "arcbilling", "timezone": "UTC"}
         pool = asyncpg.create_pool(
             self._url,
-            min_size=1,
+            min_size=0,  # a process may start while the server is away
             max_size=self._size,
             timeout=SECONDS_TO_CONNECT,
             command_timeout=COMMAND_SECONDS,
             max_inactive_connection_lifetime=SECONDS_IDLE,
             server_settings=settings,
         )
-        with _reaching(self._name):
+        with reaching(self._name):
             await pool
         self._pool = pool
 
@@ -96,15 +99,15 @@ class PostgresDatabase:
                 pool.terminate()
 
     async def ping(self) -> None:
-        ((standby,),) = await self.reader.fetch("SELECT pg_is_in_recovery()")
-        if standby:
-            raise DatabaseUnavailable(f"{self._name} is a standby and cannot be written.")
+        ((read_only,),) = await self.reader.fetch("SHOW transaction_read_only")
+        if read_only == "on":  # a standby, or so set
+            raise DatabaseUnavailable(f"{self._name} can be read and not written.")
 
     async def lead(self) -> bool:
         """Leads as long as a connection of its own holds the lock: whoever dies gives it up."""
-        if self._leader is None or _is_gone(self._leader):
+        if self._leader is None or is_gone(self._leader):
             self._leads = False
-            with _reaching(self._name):
+            with reaching(self._name):
                 self._leader = await asyncpg.connect(
                     self._url,
                     timeout=SECONDS_TO_CONNECT,
@@ -112,13 +115,13 @@ class PostgresDatabase:
                     server_settings={"application_name": "arcbilling leader"},
                 )
         try:
-            with _translated(self._leader):
+            with translated(self._leader):
                 if self._leads:
                     await self._leader.execute("SELECT 1")  # the lock is lost with the connection
                 else:
                     self._leads = await self._leader.fetchval("SELECT pg_try_advisory_lock($1)", LEADER)
         except ConnectionLost:
-            _abandon(self._leader)
+            abandon(self._leader)
             return False
         return self._leads
 
@@ -151,12 +154,12 @@ class PostgresDatabase:
     async def acquire(self) -> Any:
         if self._pool is None:
             raise DatabaseUnavailable("The database is not open.")
-        with _reaching(self._name):
+        with reaching(self._name):
             return await self._pool.acquire(timeout=SECONDS_TO_WAIT)
 
     async def release(self, connection: Any) -> None:
         if self._pool is None:
-            _abandon(connection)
+            abandon(connection)
             return
         try:
             await self._pool.release(connection, timeout=SECONDS_TO_WAIT)
@@ -197,51 +200,61 @@ class _Transaction:
         self._database = database
         self._connection = connection
         self._release = release
+        self._one_at_a_time = asyncio.Lock()
 
     async def fetch(self, sql: str, values: Sequence[object] = ()) -> Rows:
-        if self._connection is None:
-            raise DatabaseUnavailable("The transaction has ended.")
-        return await _run(self._database, self._connection, sql, values)
+        async with self._one_at_a_time:  # loaders of one level ask at the same moment
+            if self._connection is None:
+                raise DatabaseUnavailable("The transaction has ended.")
+            return await _run(self._database, self._connection, sql, values)
 
     async def commit(self) -> None:
-        try:
+        async with self._ending() as connection:
             if self._database.on_statement is not None:
                 self._database.on_statement("COMMIT")
-            with _translated(self._connection):
-                done = await self._connection.execute("COMMIT")
+            with translated(connection):
+                done = await connection.execute("COMMIT")
             # PostgreSQL answers so when a statement before had failed: then nothing was stored.
             if done == "ROLLBACK":
                 raise DatabaseUnavailable("The transaction had failed before it was committed.")
-        except BaseException:
-            await self.rollback()
-            raise
-        await self._end()
 
     async def rollback(self) -> None:
-        connection = self._connection
+        if self._connection is not None:
+            async with self._ending() as connection:
+                await self._undo(connection)
+
+    @asynccontextmanager
+    async def _ending(self) -> AsyncIterator[Any]:
+        """The connection, once no statement runs on it; none comes after: it would stand outside the transaction."""
+        async with self._one_at_a_time:
+            connection, self._connection = self._connection, None
+            if connection is None:
+                raise DatabaseUnavailable("The transaction has ended.")
+            try:
+                yield connection
+            except BaseException:
+                await self._undo(connection)
+                raise
+            finally:
+                try:
+                    await asyncio.shield(self._database.release(connection))
+                finally:
+                    self._release()
+
+    async def _undo(self, connection: Any) -> None:
         try:
-            if connection is not None and not _is_gone(connection):
-                with _translated(connection):
+            if not is_gone(connection):
+                with translated(connection):
                     await connection.execute("ROLLBACK")
         except DatabaseUnavailable as error:
-            _abandon(connection)
+            abandon(connection)
             log.debug("a transaction was ended with its connection", error=str(error))
-        finally:
-            await self._end()
-
-    async def _end(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                await asyncio.shield(self._database.release(connection))
-            finally:
-                self._release()
 
 
 async def _run(database: PostgresDatabase, connection: Any, sql: str, values: Sequence[object]) -> Rows:
     if database.on_statement is not None:
         database.on_statement(sql)
-    with _translated(connection):
+    with translated(connection):
         rows: Rows = await connection.fetch(numbered(sql), *values)
         return rows
 
@@ -253,72 +266,18 @@ def numbered(sql: str) -> str:
     return first + "".join(f"${place}{part}" for place, part in enumerate(rest, 1))
 
 
-@contextmanager
-def _translated(connection: Any) -> Iterator[None]:
-    """Says what the driver raises in the words of `resolvers.database`."""
-    try:
-        yield
-    except asyncpg.UniqueViolationError as error:
-        raise UniqueViolation(str(error.constraint_name)) from error
-    except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
-        raise Conflict(f"PostgreSQL says: {error}.") from error
-    except asyncpg.LockNotAvailableError as error:
-        raise LockTimeout(f"PostgreSQL says: {error}.") from error
-    except TimeoutError as error:
-        _abandon(connection)
-        raise DatabaseUnavailable("PostgreSQL did not answer in time.") from error
-    except (asyncpg.PostgresConnectionError, OSError) as error:
-        raise ConnectionLost(f"The connection to PostgreSQL broke: {error or type(error).__name__}.") from error
-    except (
-        asyncpg.InsufficientResourcesError,
-        asyncpg.OperatorInterventionError,
-        asyncpg.ReadOnlySQLTransactionError,
-        asyncpg.IdleInTransactionSessionTimeoutError,
-    ) as error:
-        if _is_gone(connection) or isinstance(error, asyncpg.AdminShutdownError | asyncpg.CrashShutdownError):
-            raise ConnectionLost(f"PostgreSQL says: {error}.") from error
-        raise DatabaseUnavailable(f"PostgreSQL says: {error}.") from error
-    except asyncpg.InternalClientError as error:
-        # A connection that is cut at a bad moment leaves the driver confused; it is not to be used again.
-        _abandon(connection)
-        raise ConnectionLost(f"The connection to PostgreSQL broke: {error}.") from error
-    except asyncpg.InterfaceError as error:
-        if not _is_gone(connection):
-            raise
-        raise ConnectionLost(f"The connection to PostgreSQL broke: {error}.") from error
-
-
-def _is_gone(connection: Any) -> bool:
-    """Whether the connection is closed; the pool has taken back what was cut."""
-    try:
-        return bool(connection.is_closed())
-    except asyncpg.InterfaceError:
-        return True
-
-
-def _abandon(connection: Any) -> None:
-    """Ends the connection without a word: the server rolls back what it had begun."""
-    with suppress(asyncpg.InterfaceError):
-        connection.terminate()
-
-
-@contextmanager
-def _reaching(name: str) -> Iterator[None]:
-    """Says that the server cannot be reached, and why."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise DatabaseUnavailable(f"{name} did not give a connection in time.") from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ValueError) as error:
-        raise DatabaseUnavailable(f"{name} cannot be reached: {error or type(error).__name__}.") from error
-
-
 @dataclass(frozen=True)
 class PostgresLocation:
     """The URL of a PostgreSQL database."""
 
     url: str
     pool_size: int = 10
+    processes: int = 1
+
+    @property
+    def connections(self) -> int:
+        """What the servers of this host open at most: the pools, and one each to ask who leads."""
+        return self.processes * (self.pool_size + 1)
 
     @property
     def name(self) -> str:
@@ -329,7 +288,7 @@ class PostgresLocation:
 
     def tortoise(self) -> dict[str, Any]:
         credentials = {"url": self.url, "host": "", "port": 0, "user": "", "password": "", "database": ""}
-        limits = {"lock_timeout": LIMITS["lock_timeout"]}
+        limits = {"lock_timeout": LIMITS["lock_timeout"], "statement_timeout": "0"}  # an index may take long to build
         return {
             "engine": "resolvers.engines.migrating_asyncpg",
             "credentials": {**credentials, "minsize": 1, "maxsize": 2, "server_settings": limits},
@@ -338,11 +297,15 @@ class PostgresLocation:
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
         async with self._connected() as connection:
-            await connection.execute(f"SELECT pg_advisory_lock({MIGRATING})")
+            until = time.monotonic() + SECONDS_TO_MIGRATE
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", MIGRATING):
+                if time.monotonic() > until:
+                    raise MigrationLocked(self.name)
+                await asyncio.sleep(0.1)
             yield
 
     async def applied(self) -> set[str]:
-        async with self._connected() as connection:
+        async with self._connected() as connection, translating(connection):
             if await connection.fetchval("SELECT to_regclass('tortoise_migrations')") is None:
                 return set()
             return {name for (name,) in await connection.fetch("SELECT name FROM tortoise_migrations")}
@@ -355,17 +318,23 @@ class PostgresLocation:
 
     async def examine(self) -> list[Finding]:
         try:
-            async with self._connected() as connection:
+            async with self._connected() as connection, translating(connection):
                 version = connection.get_server_version()
                 encoding = await connection.fetchval("SHOW server_encoding")
                 most = int(await connection.fetchval("SHOW max_connections"))
                 durable = await connection.fetchval("SELECT current_setting('fsync') = 'on'")
+                read_only = await connection.fetchval("SHOW transaction_read_only") == "on"
         except DatabaseUnavailable as error:
             return [Finding(False, str(error))]
         return [
             Finding(version.major >= LEAST_VERSION, f"PostgreSQL {version.major} ({LEAST_VERSION} or newer)"),
             Finding(encoding == "UTF8", f"encoding of the database: {encoding} (UTF8)"),
-            Finding(most > self.pool_size, f"{most} connections are allowed, {self.pool_size} for each process"),
+            Finding(not read_only, f"the database can {'be read and not' if read_only else 'be'} written"),
+            Finding(
+                most >= self.connections + SPARE_CONNECTIONS,
+                f"{most} connections are allowed; this host's servers open up to {self.connections}, and "
+                f"{SPARE_CONNECTIONS} are for commands and administrators",
+            ),
             Finding(
                 bool(durable), f"fsync is {'on' if durable else 'off: a crash of the machine can lose the database'}"
             ),
@@ -373,7 +342,7 @@ class PostgresLocation:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Any]:
-        with _reaching(self.name):
+        with reaching(self.name):
             connection = await asyncpg.connect(self.url, timeout=SECONDS_TO_CONNECT)
         try:
             yield connection

@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
@@ -19,7 +20,17 @@ from typing import Any
 import aiosqlite
 
 from arcbilling import clock
-from resolvers.database import Connection, Database, DatabaseUnavailable, Finding, Rows, Transaction, UniqueViolation
+from resolvers.database import (
+    SECONDS_TO_MIGRATE,
+    Connection,
+    Database,
+    DatabaseUnavailable,
+    Finding,
+    MigrationLocked,
+    Rows,
+    Transaction,
+    UniqueViolation,
+)
 
 BUSY_TIMEOUT_MS = 5000
 """How long SQLite waits for another process that writes."""
@@ -158,20 +169,17 @@ class _SqliteTransaction(_SqliteConnection):
         except BaseException:
             await self.rollback()
             raise
-        self._end()
+        self.raw = None
+        self._release()
 
     async def rollback(self) -> None:
-        try:
-            if self.raw is not None:
+        raw, self.raw = self.raw, None  # what is asked for from now on would stand outside the transaction
+        if raw is not None:
+            try:
                 # Behind any statement that is still running, and nothing if no transaction is open by then.
-                await self.raw.rollback()
-        finally:
-            self._end()
-
-    def _end(self) -> None:
-        if self.raw is not None:
-            self.raw = None
-            self._release()
+                await raw.rollback()
+            finally:
+                self._release()
 
 
 @dataclass(frozen=True)
@@ -187,16 +195,17 @@ class SqliteLocation:
     def database(self) -> Database:
         return SqliteDatabase(self.path)
 
-    def tortoise(self) -> str:
+    def tortoise(self) -> dict[str, Any]:
         # Tortoise rebuilds a table to alter it, which with foreign keys on would delete every row that refers to it.
-        return f"sqlite://{self.path}?foreign_keys=OFF"
+        credentials = {"file_path": str(self.path), "foreign_keys": "OFF"}
+        return {"engine": "resolvers.engines.migrating_sqlite", "credentials": credentials}
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(f"{self.path}.migrating", os.O_CREAT | os.O_WRONLY, 0o600)
         try:
-            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+            await _locked(lock, self.name)
             _make_private(self.path)
             yield
         finally:
@@ -244,6 +253,18 @@ class SqliteLocation:
 
     def _read_only(self) -> sqlite3.Connection:
         return sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
+
+
+async def _locked(file: int, name: str) -> None:
+    until = time.monotonic() + SECONDS_TO_MIGRATE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise MigrationLocked(name) from None
+        await asyncio.sleep(0.1)
 
 
 def _make_private(path: Path) -> None:

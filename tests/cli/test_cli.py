@@ -243,12 +243,18 @@ def test_doctor_finds_nothing_wrong_before_and_after_the_first_start_and_changes
         assert line.startswith("ok\t"), line
 
 
-@pytest.mark.parametrize("harm", ["open secret", "no database", "damaged", "dangling", "old"])
+@pytest.mark.parametrize(
+    "harm", ["open secret", "another secret", "no secret", "no database", "damaged", "dangling", "old"]
+)
 def test_doctor_finds_what_is_wrong(shell: Shell, harm: str) -> None:
     shell.key()
     match harm:
         case "open secret":
             (shell.data / "secret.key").chmod(0o644)
+        case "another secret":
+            (shell.data / "secret.key").write_text("another secret of this installation\n")
+        case "no secret":
+            (shell.data / "secret.key").unlink()
         case "no database":
             shell.database.write_text("text " * 1000)
         case "damaged":
@@ -301,6 +307,7 @@ def test_serve_on_a_new_machine_says_where_the_docs_are_and_how_to_make_a_key(sh
         assert server.get("/readyz").json() == {"status": "ready"}
         assert server.get("/docs").status_code == 200
         assert server.get("/api/v1/clients").status_code == 401
+        assert [file.name for file in shell.data.iterdir() if file.stat().st_mode & 0o077] == []
         code, seconds, rest = server.ended(signal.SIGTERM)
     assert code == 0
     assert seconds < 10

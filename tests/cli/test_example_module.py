@@ -1,5 +1,6 @@
 """The example of a module: built and installed as a package of its own, found by its entry point, and called."""
 
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -75,7 +76,7 @@ class Panel:
             await runner.cleanup()
 
 
-async def a_shop(http: httpx2.AsyncClient, url: str) -> None:
+async def a_shop(http: httpx2.AsyncClient) -> None:
     ada = {"first_name": "Ada", "last_name": "L", "email": "ada@shop.test", "password": "12345678"}
     assert (await http.post("/api/v1/clients", json=ada)).status_code == 201
     await asked(http, 'mutation { serverGroupCreate(input: {name: "panels"}) { id } }')
@@ -89,32 +90,50 @@ async def a_shop(http: httpx2.AsyncClient, url: str) -> None:
     await asked(http, "mutation($input: ServerCreateInput!) { serverCreate(input: $input) { id } }", input=server)
     prices = [{"billingCycle": "MONTHLY", "currency": "USD", "amount": "10.00"}]
     product = {"name": "Web S", "module": "my_panel", "serverGroupId": 1, "prices": prices}
-    product["moduleOptions"] = options(plan="small", url=url)
+    product["moduleOptions"] = options(plan="small")
     await asked(http, "mutation($input: ProductCreateInput!) { productCreate(input: $input) { id } }", input=product)
 
 
-async def test_the_example_is_installed_offered_and_called_once_for_each_key(place: Installation, target: Path) -> None:
-    place.environment |= {"PYTHONPATH": str(target), "ARCBILLING_TIME_SCALE": "1000"}
+@asynccontextmanager
+async def serving_at(place: Installation, target: Path, folder: Path, url: str) -> AsyncIterator[None]:
+    """A server whose Python has the package, and takes the panel to be here instead of at its host name."""
+    here = f"import my_panel\nmy_panel.MyPanel.url = lambda self, server: {url!r}\n"
+    (folder / "sitecustomize.py").write_text(here)
+    place.environment["PYTHONPATH"] = f"{folder}:{target}:{ROOT}"
+    async with place.serving():
+        yield
+
+
+async def test_the_example_is_installed_offered_and_called_once_for_each_key(
+    place: Installation, target: Path, tmp_path: Path
+) -> None:
+    place.environment["ARCBILLING_TIME_SCALE"] = "1000"
     headers = {"authorization": f"Bearer {await place.new_key()}"}
     panel = Panel()
     async with (
         panel.serving() as url,
-        place.serving(),
+        serving_at(place, target, tmp_path, url),
         httpx2.AsyncClient(base_url=place.url, headers=headers) as http,
     ):
-        await a_shop(http, url)
+        await a_shop(http)
         assert (await http.post("/api/v1/services", json=ORDER)).json()["data"]["status"] == "pending"
         for verb, account in (("", "active"), ("suspend", "locked"), ("unsuspend", "active"), ("terminate", "gone")):
             if verb:
                 assert (await http.post(f"/api/v1/services/1/{verb}")).status_code == 200
-            (found,) = await services(http, lambda service: service["provisionState"] == "OK")
+            async with asyncio.timeout(20):
+                (found,) = await services(http, lambda service: service["provisionState"] == "OK")
             assert [call["attempts"] for call in found["moduleCalls"]["nodes"]][-1] == 2
-            assert panel.accounts == {"arcbilling-1": account}
+            assert list(panel.accounts.values()) == [account]
         assert (await http.get("/api/v1/services/1")).json()["data"]["username"] == "panel7"
         assert (await http.get("/api/v1/servers/1")).json()["data"]["module"] == "my_panel"
-    account = "/api/accounts/arcbilling-1"
+    (name,) = panel.accounts
+    assert name.startswith("arcbilling-mcl_1-")
+    account = f"/api/accounts/{name}"
     calls = [("PUT", account), ("POST", f"{account}/suspend"), ("POST", f"{account}/unsuspend"), ("DELETE", account)]
-    assert panel.seen == [(f"mcl_{n}", *call) for n, call in enumerate(calls, start=1) for _ in range(2)]
+    assert [call for _, *call in panel.seen] == [list(call) for call in calls for _ in range(2)]
+    keys = [key for key, *_ in panel.seen]
+    assert [key.partition("-")[0] for key in keys[::2]] == ["mcl_1", "mcl_2", "mcl_3", "mcl_4"]
+    assert keys[::2] == keys[1::2]
 
 
 async def test_without_the_package_its_module_is_not_known(place: Installation) -> None:

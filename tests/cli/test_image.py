@@ -52,6 +52,11 @@ def test_the_image_has_the_drivers_of_postgresql_and_redis() -> None:
     assert re.search(r"^redis==", lock, re.MULTILINE)
 
 
+def test_a_database_is_healthy_only_once_others_can_connect() -> None:
+    """At its first start the image runs a server that listens on its socket alone, and then another."""
+    assert "pg_isready --host 127.0.0.1 " in SERVICES["postgres"]["healthcheck"]["test"][1]
+
+
 @pytest.mark.parametrize("service", ["app", "migrate"])
 def test_the_composition_sets_only_settings_that_there_are(service: str) -> None:
     known = {name for name, _, _ in settings.table()}

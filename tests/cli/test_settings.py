@@ -46,6 +46,7 @@ BAD = [
     ("RATE_LIMIT_AUTHENTICATED", "many/minute"),
     ("RATE_LIMIT_AUTHENTICATED", "0/minute"),
     ("RATE_LIMIT_ANONYMOUS", "10/fortnight"),
+    ("RATE_LIMIT_ANONYMOUS", "60/minute;10/second"),
     ("CORS_ORIGINS", "shop.example.com"),
     ("CORS_ORIGINS", "https://shop.example.com/"),
     ("CORS_ORIGINS", "https://shop.example.com, *.example.com"),
@@ -212,9 +213,43 @@ def test_secrets_are_taken_out_of_log_lines(name: str, value: object) -> None:
 
 def test_the_secrets_of_the_settings_are_taken_out_wherever_they_stand() -> None:
     url = "postgresql://u:p%40ss-word@db/x"
-    logs.configure(load({}, secret_key=SECRET, database_url=url, log_format="json"))
+    redis = "redis://localhost?db=1&password=by+query%21"
+    logs.configure(load({}, secret_key=SECRET, database_url=url, redis_url=redis, log_format="json"))
     try:
-        written = logs.redact(None, "error", {"event": f"{SECRET}, p@ss-word, p%40ss-word"})
-        assert written["event"] == "[secret], [secret], [secret]"
+        shown = f"{SECRET}, p@ss-word, p%40ss-word, by+query%21, by+query!, by query!"
+        written = logs.redact(None, "error", {"event": shown})
+        assert written["event"] == ", ".join(["[secret]"] * 6)
     finally:
         logs.configure(load({}, log_format="json"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://bob:Sec/ret1@127.0.0.1:5432/x",
+        "postgresql://bob:Sec#ret1@127.0.0.1:5432/x",
+        "postgresql://bob:Sec?ret1@127.0.0.1:5432/x",
+        "postgresql://bob:Sec[ret1@127.0.0.1:5432/x",
+        "postgresql://bob:Secret1@127.0.0.1:port/x",
+        "postgresql://bob:Secret1@127.0.0.1:5432/x@y",
+    ],
+)
+def test_a_database_whose_password_is_not_encoded_is_refused_without_a_word_of_it(url: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load({"ARCBILLING_DATABASE_URL": url})
+    assert "percent-encoded" in str(refused.value)
+    assert not any(part in str(refused.value) for part in ("Sec", "ret1", "bob"))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://bob:Sec%2Fret1@db.example.com:5432/billing", "db.example.com:5432/billing"),
+        ("postgres://bob@[::1]:5432/billing?sslmode=require", "[::1]:5432/billing"),
+        ("postgresql://bob:x@db1:5432,db2:5432/billing?target_session_attrs=primary", "db1:5432,db2:5432/billing"),
+        ("postgresql:///billing?host=/var/run/postgresql", "a local socket/billing"),
+        ("postgresql://db/billing", "db/billing"),
+    ],
+)
+def test_a_database_is_named_by_host_and_path_alone(url: str, shown: str) -> None:
+    assert load({"ARCBILLING_DATABASE_URL": url}).database_name == f"PostgreSQL at {shown}"

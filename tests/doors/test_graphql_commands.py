@@ -307,3 +307,15 @@ async def test_node_refuses_what_is_no_typed_id_and_tells_what_is_not_there(hous
     for kind in NODES:
         response = await house.graphql(query, {"id": f"{kind}_99"})
         assert (codes(response), response["data"]) == (["NOT_FOUND"], {"node": None})
+
+
+async def test_a_mutation_may_read_several_relations_of_what_it_changed(house: House) -> None:
+    """Loaders of one level ask at the same moment, and a transaction has one connection."""
+    service = await house.a_service()
+    ticket = await house.a_ticket(service["client_id"])
+    for mutation in (
+        f"ticketClose(id: {ticket['id']}) {{ id messages {{ id }} client {{ id }} department {{ name }} }}",
+        f"invoicePay(id: {service['invoice_id']}) {{ id items {{ id }} payments {{ id }} client {{ id }} }}",
+        f"serviceSuspend(id: {service['id']}) {{ id client {{ id invoices {{ nodes {{ id }} }} }} product {{ id }} }}",
+    ):
+        assert await house.data(f"mutation {{ {mutation} }}")

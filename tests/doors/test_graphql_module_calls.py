@@ -268,7 +268,7 @@ async def test_staff_provision_what_waits_for_them_and_retry_what_has_failed(fas
     assert (await fast.events()).count("service.created") == 1
 
 
-async def test_a_failed_call_that_was_overtaken_is_not_retried(fast: House) -> None:
+async def test_a_failed_call_that_was_overtaken_waits_for_nobody(fast: House) -> None:
     await fast.a_service(product_id=await a_mocked_product(fast))
     await settled(fast)
     await heal(fast, 1, refuse=1)
@@ -278,6 +278,43 @@ async def test_a_failed_call_that_was_overtaken_is_not_retried(fast: House) -> N
     assert (await seen(fast, 1))["provisionState"] == "FAILED"
     await fast.made("/services/1/unsuspend")
     await settled(fast)
-    assert await calls(fast, 1) == ["create done", "suspend failed", "unsuspend done"]
+    assert await calls(fast, 1) == ["create done", "suspend cancelled", "unsuspend done"]
     error = await refused(fast, RETRY, id="mcl_2")
-    assert error["message"] == "Module call 2 was overtaken by a later one and cannot be retried."
+    assert error["message"] == "Module call 2 is cancelled and cannot be retried."
+
+
+# Where staff set up by hand what a module was to do
+
+
+async def set_up_by_hand(house: House) -> None:
+    await house.data('mutation { productUpdate(id: 1, input: {module: "manual"}) { id } }')
+    assert (await house.data(PROVISION, {"id": 1}))["serviceProvision"]["status"] == "ACTIVE"
+
+
+@pytest.mark.parametrize("fault", ["fail", "refuse"])
+async def test_what_staff_set_up_by_hand_no_module_makes_again(house: House, fault: str) -> None:
+    await house.a_service(product_id=await a_mocked_product(house, **{fault: 1}))
+    await until(house, 1, lambda service: service["moduleCalls"][0]["lastError"])
+    await set_up_by_hand(house)
+    assert await calls(house, 1) == ["create cancelled"]
+    await house.made("/services/1/suspend")
+    assert await calls(house, 1) == ["create cancelled"]
+
+
+async def test_an_account_that_is_made_while_staff_set_up_by_hand_follows_its_service(house: House) -> None:
+    await house.a_service(product_id=await a_mocked_product(house, delay=0.3))
+    await until(house, 1, is_running)
+    await set_up_by_hand(house)
+    await house.made("/services/1/suspend")
+    await settled(house)
+    assert await calls(house, 1) == ["create done", "suspend done"]
+    assert panel(house) == [(1, "suspended")]
+
+
+async def test_an_account_that_fails_while_staff_set_up_by_hand_is_not_tried_again(house: House) -> None:
+    await house.a_service(product_id=await a_mocked_product(house, delay=0.3, fail=1))
+    await until(house, 1, is_running)
+    await set_up_by_hand(house)
+    await settled(house)
+    assert await calls(house, 1) == ["create cancelled"]
+    assert panel(house) == []

@@ -8,7 +8,19 @@ import pytest
 
 from tests.conftest import House, open_house
 from tests.databases import EmptyDatabase
-from tests.rehearsal import FAST, PROVISION, RETRY, a_mocked_product, heal, options, refused, seen, settled
+from tests.rehearsal import (
+    FAST,
+    PROVISION,
+    RETRY,
+    a_mocked_product,
+    calls,
+    heal,
+    options,
+    panel,
+    refused,
+    seen,
+    settled,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -53,6 +65,35 @@ async def test_credentials_are_sealed_and_told_nowhere(fast: House) -> None:
     assert "hunter2" not in str(trail)
     await fast.data(document, {"id": server, "input": {"credentials": None}})
     assert (await fast.rows("SELECT credentials FROM servers")) == [(None,)]
+
+
+async def test_credentials_are_told_to_no_other_host_or_module_than_they_were_entered_for(fast: House) -> None:
+    document = "mutation($id: ID!, $input: ServerUpdateInput!) { serverUpdate(id: $id, input: $input) { id } }"
+    first = {"hostname": "panel.example.com", "module": "mock"}
+    server = await fast.a_server(**first, credentials="hunter2")
+    for moved in ({"hostname": "evil.example.com"}, {"module": "manual"}):
+        error = await refused(fast, document, id=server, input=moved)
+        assert error["extensions"]["fields"] == {
+            "credentials": "The credentials field must be given again, or null, with another host name or module."
+        }
+    await fast.data(document, {"id": server, "input": first})
+    await fast.data(document, {"id": server, "input": {"hostname": "new.example.com", "credentials": "hunter3"}})
+    await fast.data(document, {"id": server, "input": {"module": "manual", "credentials": None}})
+    await fast.data(document, {"id": server, "input": {"module": "mock"}})
+
+
+async def test_a_service_that_its_module_was_never_told_of_ends_without_a_call(fast: House) -> None:
+    group = (await fast.data('mutation { serverGroupCreate(input: {name: "eu"}) { id } }'))["serverGroupCreate"]["id"]
+    await fast.a_server(serverGroupId=group)
+    await fast.a_product(module="manual", serverGroupId=group, autoSetup="MANUAL")
+    await fast.a_service(product_id=1)
+    await fast.data('mutation { productUpdate(id: 1, input: {module: "mock"}) { id } }')
+    await fast.data(PROVISION, {"id": 1})
+    await settled(fast)
+    assert await calls(fast, 1) == ["create failed"]
+    await fast.data("mutation { serviceCancel(id: 1) { id } }")
+    assert await calls(fast, 1) == ["create cancelled"]
+    assert (await seen(fast, 1))["provisionState"] == "NONE"
 
 
 async def test_a_call_for_a_server_of_another_module_says_so(fast: House) -> None:
@@ -126,14 +167,46 @@ async def test_a_client_is_not_erased_while_a_call_for_it_is_not_done(fast: Hous
     assert (await fast.rest("DELETE", f"/clients/{client}")).status_code == 200
 
 
-async def test_erasure_drops_what_modules_said_and_nothing_is_retried_after_it(fast: House) -> None:
-    client = (await fast.a_client())["id"]
-    await fast.a_service(client, await a_mocked_product(fast), invoice=False)
+async def one_whose_account_was_not_removed(house: House) -> int:
+    """A client; its service 1 was terminated, and module call 2 has failed to remove the account."""
+    client = int((await house.a_client())["id"])
+    await house.a_service(client, await a_mocked_product(house), invoice=False)
+    await settled(house)
+    await heal(house, 1, refuse=1)
+    await house.made("/services/1/terminate")
+    await settled(house)
+    return client
+
+
+async def test_a_client_is_not_erased_while_an_account_could_not_be_removed(fast: House) -> None:
+    client = await one_whose_account_was_not_removed(fast)
+    answer = await fast.rest("DELETE", f"/clients/{client}")
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == (
+        "The client cannot be deleted: 1 account could not be removed. Mend what failed and try again by "
+        "moduleCallRetry, first with mcl_2."
+    )
+    await heal(fast, 1)
+    await fast.data(RETRY, {"id": "mcl_2"})
     await settled(fast)
-    await heal(fast, 1, refuse=1)
+    assert panel(fast) == [(1, "terminated")]
+    assert (await fast.rest("DELETE", f"/clients/{client}")).status_code == 200
+
+
+async def test_erasure_drops_what_modules_said(fast: House) -> None:
+    client = (await fast.a_client())["id"]
+    await fast.a_service(client, await a_mocked_product(fast, refuse=1), invoice=False)
+    await settled(fast)
+    assert (await seen(fast, 1))["moduleCalls"][0]["lastError"] is not None
+    await heal(fast, 1)
     await fast.made("/services/1/terminate")
     await settled(fast)
     assert (await fast.rest("DELETE", f"/clients/{client}")).status_code == 200
     assert {error for (error,) in await fast.rows("SELECT last_error FROM module_calls")} == {None}
+
+
+async def test_nothing_is_retried_for_a_client_that_was_erased(fast: House) -> None:
+    client = await one_whose_account_was_not_removed(fast)
+    await fast.write("UPDATE clients SET deleted_at = created_at WHERE id = ?", client)
     error = await refused(fast, RETRY, id=2)
     assert error["message"] == "Module call 2 is for a client that was erased and cannot be retried."

@@ -13,9 +13,11 @@ from tortoise.context import TortoiseContext
 from tortoise.migrations.autodetector import MigrationAutodetector
 from tortoise.migrations.constraints import UniqueConstraint
 from tortoise.migrations.executor import MigrationExecutor
+from tortoise.migrations.recorder import MigrationRecorder
 
 from resolvers import migrations
-from resolvers.database import Database, Location, UniqueViolation
+from resolvers.database import Database, DatabaseUnavailable, Location, UniqueViolation
+from resolvers.engines import postgres, sqlite
 from resolvers.engines.sqlite import SqliteLocation
 from resolvers.tables import written
 from tests.databases import EmptyDatabase, at
@@ -139,6 +141,44 @@ async def test_a_filled_database_goes_down_and_up_without_losing_a_row(place: In
     assert len(tables) >= 15
     for table in tables:
         assert [row[0] for row in after[table]] == [row[0] for row in before[table]], table
+
+
+async def test_a_migration_that_ends_before_it_is_recorded_has_not_happened(
+    blank: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tortoise records a migration after it; what is killed in between must be able to start again."""
+    first = migrations.known()[0]
+    await migrations.migrate(blank, first)
+    async with at(blank) as database:
+        before = await schema_of(database)
+    record = MigrationRecorder.record_applied
+
+    async def die(recorder: MigrationRecorder, app: str, name: str) -> None:
+        if name == migrations.known()[-1]:
+            raise RuntimeError("killed")
+        await record(recorder, app, name)
+
+    monkeypatch.setattr(MigrationRecorder, "record_applied", die)
+    with pytest.raises(migrations.MigrationError, match="killed"):
+        await migrations.migrate(blank)
+    monkeypatch.undo()
+    assert await blank.applied() == {first}
+    async with at(blank) as database:
+        assert await schema_of(database) == before
+    assert await migrations.migrate(blank) == migrations.known()[1:]
+
+
+async def test_a_process_waits_for_another_that_migrates_and_not_for_ever(
+    blank: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "SECONDS_TO_MIGRATE", 0.3)
+    monkeypatch.setattr(postgres, "SECONDS_TO_MIGRATE", 0.3)
+    async with blank.alone():
+        with pytest.raises(DatabaseUnavailable, match="Another process is migrating"):
+            await migrations.migrate(blank)
+    assert await migrations.migrate(blank) == migrations.known()
+    async with blank.alone():
+        assert await migrations.migrate(blank) == []  # nothing to do, so nothing to wait for
 
 
 async def test_a_period_cannot_be_charged_twice_but_once_the_first_is_void(migrated: Database) -> None:

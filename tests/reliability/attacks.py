@@ -59,6 +59,13 @@ def nested_services(levels: int) -> str:
 def _introspection_shapes() -> dict[str, Attack]:
     type_ref = "kind name " + "ofType{kind name " * 14 + "}" * 14
     ref = "fragment R on __Type{" + type_ref + "}"
+    short = "fragment R on __Type{kind name description " + "ofType{kind name description " * 7 + "}" * 7 + "}"
+    told = "fields{name description args{name description defaultValue type{...R}}type{...R"
+    twice = f"{{name description {told} {told}}}}}}}}}}}"
+
+    def types(*names: str) -> str:
+        return " ".join(f'a{n}:__type(name:"{name}"){twice}' for n, name in enumerate(names))
+
     return {
         "introspection: standard": (introspection(), None),
         "introspection: standard, 14 deep": (introspection(14), None),
@@ -84,6 +91,16 @@ def _introspection_shapes() -> dict[str, Attack]:
             )
             + "}fragment T on __Type{fields{name description args{name description defaultValue type{...R}}"
             "type{...R}}}" + ref,
+            None,
+        ),
+        "introspection: 20 times __type, and what its fields are of": (f"{{{types(*['Query'] * 20)}}}" + short, None),
+        "introspection: 3 times Query, and what its fields are of": (f"{{{types(*['Query'] * 3)}}}" + short, None),
+        "introspection: 3 times Mutation, and what its fields are of": (
+            f"{{{types(*['Mutation'] * 3)}}}" + short,
+            None,
+        ),
+        "introspection: all types, Query and Mutation": (
+            f"{{__schema{{types{{name description {told}}}}}}}}}{types('Query', 'Mutation')}}}" + short,
             None,
         ),
         "introspection: descriptions": (
@@ -138,6 +155,20 @@ def _documents() -> dict[str, Attack]:
         ),
         "aliases: 600": ("{" + " ".join(f"a{n}:__typename" for n in range(600)) + "}", None),
         "aliases: 30": ("{client(id:1){" + " ".join(f"a{n}:id" for n in range(30)) + "}}", None),
+        "aliases: 29 of the items' amounts": (
+            "{invoices(first:100){nodes{items{" + " ".join(f"a{n}:amount" for n in range(29)) + "}}}}",
+            None,
+        ),
+        "aliases: 29 of the messages' texts": (
+            "{tickets{nodes{messages{...M}}}}fragment M on TicketMessage{"
+            + " ".join(f"a{n}:message" for n in range(29))
+            + "}",
+            None,
+        ),
+        "aliases: 8 of what a reply is answered with": (
+            'mutation{ticketReply(id:1,message:"x"){messages{' + " ".join(f"a{n}:message" for n in range(8)) + "}}}",
+            None,
+        ),
         "__typename: 5,900": ("{" + "__typename " * 5_900 + "}", None),
         "__typename: 300": ("{" + "__typename " * 300 + "}", None),
         "__typename: 300 of a client": ("{client(id:1){" + "__typename " * 300 + "}}", None),

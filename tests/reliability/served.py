@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,21 @@ class Installation:
                 except httpx2.TransportError:
                     pass
                 await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def two_servers(folder: Path, **settings: str) -> AsyncIterator[tuple[Installation, list[httpx2.AsyncClient]]]:
+    """Two servers on one database; an HTTP client with a key for each, that opens as many connections as it needs."""
+    places = [Installation(folder, **settings) for _ in range(2)]
+    headers = {"authorization": f"Bearer {await places[0].new_key()}"}
+    limits = httpx2.Limits(max_connections=None)
+    async with AsyncExitStack() as stack:
+        clients = []
+        for place in places:
+            await stack.enter_async_context(place.serving())
+            http = httpx2.AsyncClient(base_url=place.url, headers=headers, timeout=60, limits=limits)
+            clients.append(await stack.enter_async_context(http))
+        yield places[0], clients
 
 
 async def _drain(stream: asyncio.StreamReader | None, told: list[bytes]) -> None:

@@ -18,7 +18,7 @@ from arcbilling.redis_link import SECONDS_TO_ANSWER, RedisLink
 from tests.conftest import open_house
 from tests.databases import EmptyDatabase, on_postgres, on_sqlite
 from tests.reliability.own_redis import OwnRedis
-from tests.reliability.served import Installation
+from tests.reliability.served import two_servers
 from tests.reliability.soundness import tell
 
 pytestmark = pytest.mark.anyio
@@ -176,6 +176,70 @@ async def test_a_redis_that_cannot_be_written_to_is_away(own_redis: OwnRedis) ->
             await until_back(here, there)
 
 
+LET = (
+    "~arcbilling:* &arcbilling:* +@connection +@pubsub "
+    "+evalsha +script|load +time +lindex +llen +lpop +rpush +pexpire +del"
+)
+"""What docs/production.md tells operators to grant."""
+
+
+async def as_user(own_redis: OwnRedis, rights: str) -> str:
+    """The URL of a user with these rights alone."""
+    async with linked(own_redis.url) as operator:
+        await operator.client.execute_command("ACL", "SETUSER", "billing", "on", ">acl", *rights.split())
+    return own_redis.url.replace("//", "//billing:acl@")
+
+
+async def test_a_user_with_the_rights_that_are_documented_has_all_it_needs(own_redis: OwnRedis) -> None:
+    production = (Path(__file__).parents[2] / "docs" / "production.md").read_text()
+    assert LET in production.replace("\\\n    ", "")
+    url = await as_user(own_redis, LET)
+    with capture_logs() as logged:
+        async with processes(2, url) as limiters, linked(url) as one:
+            assert await passed(200, *limiters) == 60
+            hearing = aiter(one.heard(one.name("hints")))
+            assert await anext(hearing) is None
+            await one.publish(one.name("hints"), "hello")
+            assert await anext(hearing) == "hello"
+    assert logged == []
+
+
+async def test_a_user_without_channels_counts_exactly_and_says_once_that_it_hears_nothing(own_redis: OwnRedis) -> None:
+    url = await as_user(own_redis, LET.replace("&arcbilling:*", "resetchannels"))
+    with capture_logs() as logged:
+        async with processes(2, url) as limiters, linked(url) as one:
+            limits = Limiter("60/minute", SharedWindow(one))
+            hearing = asyncio.ensure_future(anext(aiter(one.heard(one.name("hints")))))
+            for _ in range(5):
+                await one.publish(one.name("hints"), "hello")
+                await take(limits)
+                await asyncio.sleep(0.1)
+            assert await passed(200, *limiters) == 60
+            hearing.cancel()
+            await asyncio.wait([hearing])
+    assert [line["event"][:44] for line in logged] == ["Redis does not let its user publish and subs"]
+
+
+async def test_a_redis_that_lets_its_user_write_and_not_count_stays_away(own_redis: OwnRedis) -> None:
+    url = await as_user(own_redis, f"{LET} +set -rpush")
+    with capture_logs() as logged:
+        async with processes(1, url) as (limits,):
+            for _ in range(5):
+                assert (await take(limits)).retry_after is None
+                await asyncio.sleep(0.5)
+    assert [line["log_level"] for line in logged] == ["warning"]
+
+
+async def test_a_key_of_another_type_is_replaced(own_redis: OwnRedis) -> None:
+    with capture_logs() as logged:
+        async with processes(1, own_redis.url) as (limits,), linked(own_redis.url) as operator:
+            await take(limits)
+            (key,) = await operator.client.keys("*:limit:*")
+            await operator.client.set(key, "x")
+            assert await passed(100, limits) == 60
+    assert logged == []
+
+
 async def statuses(http: httpx2.AsyncClient, number: int) -> Counter[int]:
     answers = await asyncio.gather(*(http.get("/api/v1/departments/1") for _ in range(number)))
     return Counter(answer.status_code for answer in answers)
@@ -186,16 +250,8 @@ async def test_two_servers_let_exactly_sixty_of_two_hundred_requests_pass(
     tmp_path: Path, empty_database: EmptyDatabase, redis_url: str
 ) -> None:
     database = {name.upper(): value for name, value in (await empty_database.furnish(tmp_path)).items()}
-    places = [
-        Installation(tmp_path, **database, REDIS_URL=redis_url, RATE_LIMIT_AUTHENTICATED="60/minute") for _ in range(2)
-    ]
-    headers = {"authorization": f"Bearer {await places[0].new_key()}"}
-    async with AsyncExitStack() as stack:
-        clients = []
-        for place in places:
-            await stack.enter_async_context(place.serving())
-            http = httpx2.AsyncClient(base_url=place.url, headers=headers, timeout=30)
-            clients.append(await stack.enter_async_context(http))
+    settings = database | {"REDIS_URL": redis_url, "RATE_LIMIT_AUTHENTICATED": "60/minute"}
+    async with two_servers(tmp_path, **settings) as (_, clients):
         found = await asyncio.gather(*(statuses(http, 100) for http in clients))
     assert found[0] + found[1] == {200: 60, 429: 140}
     tell(f"two servers, one Redis, 200 requests at once: passed {found[0][200]} + {found[1][200]}")

@@ -9,6 +9,8 @@ from anyio import from_thread, to_thread
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from schema import checks
+from schema.errors import sentence
 from tests.conftest import House
 from tests.reliability.soundness import tell
 from tests.reliability.test_attacks import Cost, asked
@@ -231,3 +233,19 @@ async def test_no_strange_value_is_our_failure_anywhere(house: House) -> None:
             for path in ("/clients", "/invoices", "/services", "/tickets/1/reply", "/invoices/1/pay"):
                 body = f'{{"{name}":{value}}}'.encode(errors="surrogatepass")
                 check_rest(await asked(house, f"/api/v1{path}", body))
+
+
+async def test_no_more_is_found_wrong_than_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body of 1 MiB has room for 120,000 mistakes."""
+    found: list[str] = []
+
+    def noted(path: str, reason: str) -> str:
+        found.append(path)
+        return sentence(path, reason)
+
+    monkeypatch.setattr(checks, "sentence", noted)
+    wrong = {f"a{number}": 1 for number in range(250)}
+    answer = await house.rest("POST", "/invoices", {"client_id": 1, "due_date": "2030-01-01", "items": [wrong] * 480})
+    error = answer.json()["error"]
+    assert (answer.status_code, len(error["fields"])) == (400, checks.MAX_ERRORS)
+    assert len(found) < 2 * checks.MAX_ERRORS

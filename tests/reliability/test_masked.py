@@ -83,6 +83,33 @@ async def test_what_fails_in_a_scalar_is_masked(
     assert SECRET not in answer.text
 
 
+@pytest.mark.parametrize("given", [[SECRET], {"a": SECRET}])
+async def test_no_refused_value_is_told(house: House, given: Any) -> None:
+    """Neither by a variable nor by a literal: it may have been meant for another member."""
+    create = "mutation($i: ClientCreateInput!) { clientCreate(input: $i) { id } }"
+    after = "query($a: String) { clients(after: $a) { totalCount } }"
+    for query, variables in (
+        (create, {"i": {"firstName": given}}),
+        (create, {"i": given}),
+        (after, {"a": given}),
+        (f'{{ clients(after: ["{SECRET}"]) {{ totalCount }} }}', None),
+    ):
+        answer = await house.graphql(query, variables)
+        assert answer["errors"][0]["extensions"]["code"] == "VALIDATION_ERROR"
+        assert SECRET not in str(answer)
+
+
+@pytest.mark.parametrize("name", ["status: {}", "{}: 1", 'status: "{}"'])
+async def test_a_name_that_is_not_known_is_not_told_at_length(house: House, name: str) -> None:
+    answer = await house.graphql(f"{{ clients(filter: {{{name.format('A' * 5_000)}}}) {{ totalCount }} }}")
+    assert len(str(answer)) < 1_500
+    answer = await house.graphql(
+        "query($f: ClientFilter) { clients(filter: $f) { totalCount } }", {"f": {"A" * 5_000: 1, "status": "B" * 5_000}}
+    )
+    assert len(answer["errors"]) > 0
+    assert len(str(answer)) < 1_500 * len(answer["errors"]) * 2
+
+
 @pytest.mark.parametrize("value", ["9" * 400, '"' + SECRET + '"', f"[{SECRET}]", "1.5", "true", "{a: 1}"])
 async def test_no_refused_value_is_told_at_length(house: House, value: str) -> None:
     response = await house.graphql(f"{{ clients(first: {value}) {{ totalCount }} }}")

@@ -2,9 +2,9 @@
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx2
@@ -14,8 +14,10 @@ from resolvers import migrations
 from resolvers.engines.postgres import PostgresLocation
 from tests.reliability.load import Load
 from tests.reliability.own_postgres import OwnPostgres
-from tests.reliability.served import Installation
+from tests.reliability.served import Installation, two_servers
 from tests.reliability.soundness import check_sound_at, tell
+from tests.reliability.test_shutdown import until
+from tests.reliability.test_workers import both
 
 pytestmark = pytest.mark.anyio
 
@@ -36,25 +38,18 @@ def own_postgres() -> Iterator[OwnPostgres]:
 
 
 @pytest.fixture
-async def two_servers(
+async def servers(
     tmp_path: Path, own_postgres: OwnPostgres
 ) -> AsyncIterator[tuple[Installation, list[httpx2.AsyncClient]]]:
     await migrations.migrate(PostgresLocation(own_postgres.url))
-    places = [Installation(tmp_path, DATABASE_URL=own_postgres.url, LOG_LEVEL="error") for _ in range(2)]
-    headers = {"authorization": f"Bearer {await places[0].new_key()}"}
-    async with AsyncExitStack() as stack:
-        clients = []
-        for place in places:
-            await stack.enter_async_context(place.serving())
-            http = httpx2.AsyncClient(base_url=place.url, headers=headers, timeout=30)
-            clients.append(await stack.enter_async_context(http))
-        yield places[0], clients
+    async with two_servers(tmp_path, DATABASE_URL=own_postgres.url, LOG_LEVEL="error") as servers:
+        yield servers
 
 
 async def test_a_database_that_goes_away_is_answered_503_and_heals_without_a_restart(
-    two_servers: tuple[Installation, list[httpx2.AsyncClient]], own_postgres: OwnPostgres
+    servers: tuple[Installation, list[httpx2.AsyncClient]], own_postgres: OwnPostgres
 ) -> None:
-    place, clients = two_servers
+    place, clients = servers
     ada = {"first_name": "Ada", "last_name": "L", "email": "ada@shop.test", "password": "12345678"}
     client_id = (await clients[0].post("/api/v1/clients", json=ada)).json()["data"]["id"]
     load = Load(clients)
@@ -62,6 +57,7 @@ async def test_a_database_that_goes_away_is_answered_503_and_heals_without_a_res
     workers = [asyncio.create_task(load.work(client_id)) for _ in range(WORKERS)]
     await asyncio.sleep(2)
     away = load.enter("database away")
+    await asyncio.sleep(0.5)  # what began before is answered
     await asyncio.to_thread(own_postgres.stop)
     await asyncio.sleep(SECONDS_AWAY / 2)
     assert [(await http.get("/readyz")).status_code for http in clients] == [503, 503]
@@ -97,3 +93,26 @@ async def test_a_database_that_goes_away_is_answered_503_and_heals_without_a_res
         assert all('"INTERNAL_ERROR"' in text and "503" in text for text in phase.failed), phase.failed[:3]
     assert await place.rows("SELECT id FROM events WHERE sequence IS NULL") == []
     await check_sound_at(place.location)
+
+
+async def test_workers_that_die_while_the_database_is_away_are_replaced_and_answer_503(
+    tmp_path: Path, own_postgres: OwnPostgres
+) -> None:
+    place = Installation(tmp_path, DATABASE_URL=own_postgres.url, LOG_LEVEL="error")
+    async with place.serving("--workers", "2"), httpx2.AsyncClient(base_url=place.url, timeout=30) as http:
+        first = await both(place)
+        await asyncio.to_thread(own_postgres.stop)
+        for pid in first:
+            os.kill(pid, signal.SIGKILL)
+        began = time.monotonic()
+        assert first.isdisjoint(await both(place))
+        replaced = time.monotonic() - began
+        assert (await http.get("/livez")).status_code == 200
+        assert (await http.get("/readyz")).status_code == 503
+        await asyncio.to_thread(own_postgres.start)
+
+        async def ready() -> bool:
+            return (await http.get("/readyz")).status_code == 200
+
+        await until(ready, within=SECONDS_TO_HEAL)
+    tell(f"both workers killed while PostgreSQL was away: two others answered {replaced:.2f} s later")

@@ -86,7 +86,7 @@ async def test_what_was_acknowledged_survives_kill_9_with_exactly_its_events(pla
 async def test_commands_write_beside_a_server_that_writes(place: Installation) -> None:
     journal = Journal()
     headers = {"authorization": f"Bearer {await place.new_key()}"}
-    async with place.serving(), httpx2.AsyncClient(base_url=place.url, headers=headers) as http:
+    async with httpx2.AsyncClient(base_url=place.url, headers=headers) as http, place.serving():
         ada = {"first_name": "Ada", "last_name": "L", "email": "ada@shop.test", "password": "12345678"}
         await journal.ask(http, "client", "/api/v1/clients", ada)
         writers = [asyncio.create_task(journal.write(http, str(number))) for number in range(WRITERS)]

@@ -1,34 +1,25 @@
 """Provisioning under faults: whatever fails, hangs or is killed, each service ends with one account, and is seen to."""
 
 import asyncio
-import os
-import random
 from collections import Counter
-from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from arcbilling import provisioner
-from provisioning.mock import accounts
-from provisioning.protocol import Account
+from provisioning.mock import Mock
+from provisioning.protocol import Account, Call, ModuleError
 from schema import attempts
 from schema.actors import SYSTEM
 from schema.attempts import Attempt
 from tests.conftest import House, open_house
 from tests.databases import EmptyDatabase
 from tests.rehearsal import FAST, a_mocked_product, calls, heal, is_running, options, panel, seen, settled, until
-from tests.reliability.served import Installation
-from tests.reliability.soundness import check_sound_at, tell
 
 pytestmark = pytest.mark.anyio
-
-SERVICES = int(os.environ.get("ARCBILLING_TEST_PROVISIONED_SERVICES") or 40)
-"""How many services the long rehearsal provisions."""
-
 
 # One attempt and another
 
@@ -125,6 +116,118 @@ async def test_a_module_with_a_mistake_in_it_is_told_of_without_its_secrets(
     assert secret not in str(told)
 
 
+class Odd(ModuleError):
+    def __init__(self, text: str) -> None:
+        Exception.__init__(self, text)
+
+
+RAISED: dict[str, Any] = {
+    "SystemExit": lambda secret: SystemExit(3),
+    "KeyboardInterrupt": lambda secret: KeyboardInterrupt(),
+    "CancelledError": lambda secret: asyncio.CancelledError(),
+    "TimeoutError": lambda secret: TimeoutError("connect"),
+    "wrapped": lambda secret: ModuleError(RuntimeError(f"no login with {secret}")),  # type: ignore[arg-type]
+    "odd": lambda secret: Odd(f"no login with {secret}"),
+    "nothing": lambda secret: ModuleError(None),  # type: ignore[arg-type]
+    "surrogate": lambda secret: ModuleError("The panel said \ud800."),
+}
+SAID = {
+    "wrapped": "no login with [secret]",
+    "odd": "no login with [secret]",
+    "nothing": "None",
+    "surrogate": "The panel said .",
+}
+
+
+async def test_whatever_a_module_raises_is_an_answer_and_tells_no_secret(
+    tmp_path: Path,
+    empty_database: EmptyDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async def broken(_: Any, call: Call) -> None:
+        assert call.server is not None
+        try:
+            raise RuntimeError(f"no login with {call.server.credentials}")
+        except RuntimeError as error:
+            raise RAISED[call.options["raise"]](call.server.credentials) from error
+
+    monkeypatch.setattr("provisioning.mock.Mock.create", broken)
+    monkeypatch.setattr("arcbilling.provisioner.AT_ONCE_PER_SERVER", len(RAISED))
+    async with open_house(tmp_path, empty_database) as house:
+        group = (await house.data('mutation { serverGroupCreate(input: {name: "g"}) { id } }'))["serverGroupCreate"]
+        await house.a_server(serverGroupId=group["id"], module="mock", credentials="hunter2")
+        client = (await house.a_client())["id"]
+        for number, kind in enumerate(RAISED, start=1):
+            given = {"serverGroupId": group["id"], "moduleOptions": options(**{"raise": kind})}
+            await house.a_service(client, await house.a_product(module="mock", **given), invoice=False)
+            found = await until(house, number, lambda service: service["moduleCalls"][0]["lastError"])
+            (call,) = found["moduleCalls"]
+            said = SAID.get(kind, f"The module failed with {kind}; the log says where.")
+            assert (call["status"], call["lastError"]) == ("RETRYING", said)
+    out, err = capfd.readouterr()
+    assert "hunter2" not in out + err
+
+
+async def test_an_answer_that_cannot_be_written_down_is_told_of_without_its_text(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "hunter2"
+
+    async def broken(*_: Any) -> None:
+        raise RuntimeError(secret)
+
+    told: list[Any] = []
+    monkeypatch.setattr(provisioner.log, "error", lambda *text, **more: told.append((text, more)))
+    monkeypatch.setattr(attempts, "end", broken)
+    await house.a_service(product_id=await a_mocked_product(house))
+    async with asyncio.timeout(10):
+        while not told:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert "RuntimeError" in str(told)
+    assert secret not in str(told)
+
+
+# Modules that do not end
+
+
+async def test_a_call_is_not_made_again_beside_itself_and_holds_up_nobody(
+    tmp_path: Path, empty_database: EmptyDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that does not heed its cancellation: each call is at it once, and others go on."""
+    ended, at_it = asyncio.Event(), Counter[int]()
+    create = Mock.create
+
+    async def deaf(mock: Mock, call: Call) -> Account | None:
+        if call.server is not None:
+            return await create(mock, call)
+        at_it[call.service_id] += 1
+        while not ended.is_set():
+            with suppress(asyncio.CancelledError):
+                await ended.wait()
+        return None
+
+    monkeypatch.setattr(Mock, "create", deaf)
+    async with open_house(tmp_path, empty_database, time_scale="100000", provisioning_timeout="0.1") as house:
+        product, client = await a_mocked_product(house), (await house.a_client())["id"]
+        for _ in range(20):
+            await house.a_service(client, product, invoice=False)
+        await until(house, 4, lambda service: service["moduleCalls"][0]["lastError"])
+        await asyncio.sleep(0.5)
+        assert at_it == dict.fromkeys((1, 2, 3, 4), 1)
+        (call,) = (await seen(house, 1))["moduleCalls"]
+        assert (call["status"], call["attempts"]) == ("RETRYING", 1)
+        assert call["lastError"] == "The module did not answer within 0.1 seconds."
+        group = (await house.data('mutation { serverGroupCreate(input: {name: "g"}) { id } }'))["serverGroupCreate"]
+        await house.a_server(serverGroupId=group["id"], module="mock")
+        healthy = await house.a_product(module="mock", serverGroupId=group["id"])
+        await house.a_service(client, healthy, invoice=False)
+        await until(house, 21, lambda service: service["status"] == "ACTIVE")
+        ended.set()
+        await settled(house)
+        assert set(at_it) == set(range(1, 21))
+
+
 # Shutting down
 
 
@@ -175,6 +278,9 @@ async def test_processes_that_share_a_database_share_its_calls(tmp_path: Path, e
 async def test_a_server_that_hangs_holds_up_its_own_calls_alone(tmp_path: Path, empty_database: EmptyDatabase) -> None:
     async with open_house(tmp_path, empty_database, provisioning_timeout="30") as house:
         client = (await house.a_client())["id"]
+        await house.a_product(name="without a server", module="mock", moduleOptions=options(hang=1))
+        for _ in range(20):
+            await house.a_service(client, 1, invoice=False)
         for number, faults in ((1, {"hang": 1}), (2, {})):
             group = await house.data('mutation { serverGroupCreate(input: {name: "g"}) { id } }')
             await house.a_server(serverGroupId=group["serverGroupCreate"]["id"], module="mock")
@@ -182,146 +288,8 @@ async def test_a_server_that_hangs_holds_up_its_own_calls_alone(tmp_path: Path, 
             product = await house.a_product(module="mock", **given)
             for _ in range(20 if faults else 1):
                 await house.a_service(client, product, invoice=False)
-        await until(house, 21, lambda service: service["status"] == "ACTIVE")
+        await until(house, 41, lambda service: service["status"] == "ACTIVE")
         states = dict(await house.rows("SELECT provision_state, count(*) FROM services GROUP BY provision_state"))
-        assert states == {"running": 4, "queued": 16, "ok": 1}
+        assert states == {"running": 8, "queued": 32, "ok": 1}
         for task in [task for task in asyncio.all_tasks() if task.get_name().startswith("mcl_")]:
             task.cancel()
-
-
-# Kills
-
-
-async def asked(http: httpx2.AsyncClient, query: str, **variables: Any) -> Any:
-    answer = (await http.post("/graphql", json={"query": query, "variables": variables})).json()
-    assert "errors" not in answer, answer
-    return answer["data"]
-
-
-async def a_shop(http: httpx2.AsyncClient, **faults: object) -> None:
-    """Client 1, and product 1, whose accounts the mock makes."""
-    ada = {"first_name": "Ada", "last_name": "L", "email": "ada@shop.test", "password": "12345678"}
-    assert (await http.post("/api/v1/clients", json=ada)).status_code == 201
-    prices = [{"billingCycle": "MONTHLY", "currency": "USD", "amount": "10.00"}]
-    given = {"name": "Web S", "module": "mock", "prices": prices, "moduleOptions": options(**faults)}
-    await asked(http, "mutation($input: ProductCreateInput!) { productCreate(input: $input) { id } }", input=given)
-
-
-ORDER = {"client_id": 1, "product_id": 1, "billing_cycle": "monthly"}
-
-
-async def services(http: httpx2.AsyncClient, holds: Callable[[Any], bool]) -> Any:
-    """All services as staff see them, once something holds of each."""
-    seen = "{ services { nodes { status provisionState moduleCalls { nodes { status attempts lastError } } } } }"
-    while not all(map(holds, found := (await asked(http, seen))["services"]["nodes"])):  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
-    return found
-
-
-async def test_a_process_killed_in_the_middle_of_a_call_leaves_one_account(place: Installation) -> None:
-    """Killed before one account was made and after another was: each call is made again once its lease has run out."""
-    place.environment["ARCBILLING_PROVISIONING_TIMEOUT"] = "1"
-    headers = {"authorization": f"Bearer {await place.new_key()}"}
-    async with place.serving() as server, httpx2.AsyncClient(base_url=place.url, headers=headers) as http:
-        await a_shop(http, delay=0.8)
-        await http.post("/api/v1/services", json=ORDER)
-        await services(http, is_running)
-        change = "mutation($input: ProductUpdateInput!) { productUpdate(id: 1, input: $input) { id } }"
-        await asked(http, change, input={"moduleOptions": options(linger=0.8)})
-        assert (await http.post("/api/v1/services", json=ORDER)).json()["data"]["status"] == "pending"
-        await services(http, is_running)
-        await asyncio.sleep(0.2)
-        server.kill()
-    folder = place.folder / "modules" / "mock"
-    assert [account["service"] for account in accounts(folder)] == [2]
-    assert await place.rows("SELECT status, attempts FROM module_calls") == [("running", 1)] * 2
-    async with place.serving(), httpx2.AsyncClient(base_url=place.url, headers=headers) as http, asyncio.timeout(20):
-        assert await services(http, is_running)
-        found = await services(http, lambda service: service["status"] == "ACTIVE")
-    done = {"status": "DONE", "attempts": 2, "lastError": None}
-    assert [service["moduleCalls"]["nodes"] for service in found] == [[done], [done]]
-    assert [(account["service"], account["status"]) for account in accounts(folder)] == [(1, "active"), (2, "active")]
-    assert await place.rows("SELECT count(*) FROM events WHERE event = 'service.created'") == [(2,)]
-    await check_sound_at(place.location)
-
-
-class Rehearsal:
-    """A shop whose module fails, forgets, hangs and whose process is killed; and staff who retry what has failed."""
-
-    def __init__(self, place: Installation, services: int) -> None:
-        self.place = place
-        self.services = services
-        self.ordered = 0
-        self.retried = 0
-        self.states: Counter[str] = Counter()
-        self.errors: Counter[str] = Counter()
-
-    async def run(self, http: httpx2.AsyncClient, seconds: float | None) -> bool:
-        """Orders and watches for some seconds, or until every service is provisioned; tells whether that is so."""
-        until = asyncio.get_running_loop().time() + (seconds or 120)
-        ordering = asyncio.create_task(self.order(http))
-        try:
-            while asyncio.get_running_loop().time() < until:
-                if await self.look(http) and self.ordered == self.services:
-                    return True
-                await asyncio.sleep(0.05)
-            return False
-        finally:
-            ordering.cancel()
-            await asyncio.gather(ordering, return_exceptions=True)
-
-    async def order(self, http: httpx2.AsyncClient) -> None:
-        while self.ordered < self.services:
-            key = {"Idempotency-Key": f"order-{self.ordered}"}
-            answer = await http.post("/api/v1/services", json=ORDER, headers=key)
-            assert answer.status_code == 201, answer.text
-            self.ordered += 1
-
-    async def look(self, http: httpx2.AsyncClient) -> bool:
-        """Notes the states that staff see, retries what has failed, and tells whether nothing is left to do."""
-        query = (
-            "query($s: ModuleCallStatus!) { moduleCalls(first: 100, filter: {status: $s}) { nodes { id lastError } } }"
-        )
-        left = 0
-        for status in ("QUEUED", "RUNNING", "RETRYING", "FAILED"):
-            found = (await asked(http, query, s=status))["moduleCalls"]["nodes"]
-            left += len(found)
-            self.states[status] += len(found)
-            self.errors.update(call["lastError"] for call in found if call["lastError"])
-            if status == "FAILED":
-                for call in found:
-                    await asked(http, "mutation($id: ID!) { moduleCallRetry(id: $id) { id } }", id=call["id"])
-                    self.retried += 1
-        return not left
-
-
-async def test_every_service_is_provisioned_once_by_a_module_that_fails_hangs_and_dies_at_random(
-    place: Installation,
-) -> None:
-    dice = random.Random(SERVICES)
-    place.environment |= {"ARCBILLING_TIME_SCALE": "5000", "ARCBILLING_PROVISIONING_TIMEOUT": "0.4"}
-    headers = {"authorization": f"Bearer {await place.new_key()}"}
-    rehearsal, kills, began = Rehearsal(place, SERVICES), 0, asyncio.get_running_loop().time()
-    while True:
-        async with place.serving() as server, httpx2.AsyncClient(base_url=place.url, headers=headers) as http:
-            if not kills:
-                await a_shop(http, fail=0.25, lose=0.2, hang=0.05, delay=0.03, linger=0.03)
-            if await rehearsal.run(http, dice.uniform(0.3, 1.2) if kills < max(2, SERVICES // 20) else None):
-                break
-            server.kill()
-            kills += 1
-        await check_sound_at(place.location)
-    seconds = asyncio.get_running_loop().time() - began
-    await check_sound_at(place.location)
-    states = await place.rows("SELECT status, provision_state, count(*) FROM services GROUP BY 1, 2")
-    assert states == [("active", "ok", SERVICES)]
-    made = Counter(account["service"] for account in accounts(place.folder / "modules" / "mock"))
-    assert made == {id: 1 for (id,) in await place.rows("SELECT id FROM services")}
-    assert await place.rows("SELECT count(*) FROM events WHERE event = 'service.created'") == [(SERVICES,)]
-    assert await place.rows("SELECT count(*), count(DISTINCT service_id) FROM module_calls") == [(SERVICES, SERVICES)]
-    ((attempts_made, most),) = await place.rows("SELECT sum(attempts), max(attempts) FROM module_calls")
-    tell(
-        f"{SERVICES} services, each provisioned once, in {seconds:.1f} s: {attempts_made} attempts, at most {most} for "
-        f"one, {kills} kills, {rehearsal.retried} retries by staff; seen {dict(rehearsal.states)}; "
-        f"errors seen {dict(rehearsal.errors)}"
-    )

@@ -87,7 +87,7 @@ Served = Callable[[], Awaitable[Caller]]
 async def serving(app: Any, **changed: Any) -> AsyncIterator[int]:
     """The port on which an application is served by our protocol."""
     config = uvicorn.Config(
-        app, http=protocol.Protocol, lifespan="off", log_config=None, access_log=False, **{"ws": "none", **changed}
+        app, http=protocol.Protocol, lifespan="off", log_config=None, access_log=False, ws="none", **changed
     )
     server = uvicorn.Server(config)
     with socket.socket() as listener:
@@ -137,6 +137,10 @@ async def opened(
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"POST /livez HTTP/1.1\r\nContent-Length: 1, 2\r\n\r\n",
         b"POST /livez HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nTransfer-Encoding: identity\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnothing\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nno colon\r\n\r\n",
     ],
 )
 async def test_what_is_no_http_is_refused_in_the_envelope(opened: Served, sent: bytes) -> None:
@@ -183,6 +187,36 @@ async def test_a_refused_caller_may_send_on_for_a_while_and_gets_to_read_its_ref
     caller = await opened()
     await caller.send(HEAD + b"a: " + b"b" * 900_000)
     assert await caller.refusal() == (431, "The headers of the request are too large.")
+
+
+@pytest.mark.parametrize("trailer", ["Authorization: Bearer {}", "X-Forwarded-For: 9.9.9.9"])
+async def test_what_follows_a_body_is_no_header(opened: Served, house: House, trailer: str) -> None:
+    """A proxy that took headers out or put others in has not seen it."""
+    caller = await opened()
+    start = b"POST /api/v1/clients HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    await caller.send(start + b"2\r\n{}\r\n0\r\n" + trailer.format(house.key).encode() + b"\r\n\r\n")
+    assert (await caller.answer())[0] == 401
+    await caller.send(HEAD + b"\r\n")
+    assert (await caller.answer())[0] == 200
+
+
+async def test_what_follows_a_body_has_a_size(opened: Served) -> None:
+    caller = await opened()
+    start = b"POST /livez HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    await caller.send(start + b"a: " + b"b" * 40_000 + b"\r\n\r\n")
+    assert await caller.refusal() == (431, "The headers of the request are too large.")
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Idempotency-Key"])
+async def test_two_headers_of_which_only_one_can_be_meant_are_refused(opened: Served, house: House, name: str) -> None:
+    caller = await opened()
+    said = [f"Authorization: Bearer {house.key}", f"{name}: Bearer other", f"{name}: Bearer another"]
+    await caller.send("\r\n".join(["GET /api/v1/clients HTTP/1.1", "Host: test", *said, "", ""]).encode())
+    status, _, body = await caller.answer()
+    assert (status, json.loads(body)["error"]["message"]) == (
+        400,
+        f"The header {name} is given twice, with different values.",
+    )
 
 
 # What is late
@@ -246,6 +280,15 @@ async def test_a_body_that_nobody_reads_does_not_hold_its_connection(opened: Ser
     assert time.monotonic() - started < LATE * 2 + 1
 
 
+async def test_a_body_that_never_comes_does_not_hold_its_connection(opened: Served) -> None:
+    caller = await opened()
+    started = time.monotonic()
+    await caller.send(b"POST /livez HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n")
+    assert (await caller.answer())[0] == 405
+    assert await caller.rest() == b""
+    assert time.monotonic() - started < 0.9, "not only once the connection was idle for a second"
+
+
 async def test_a_body_that_is_too_large_is_refused_and_not_taken_in_to_its_end(opened: Served, house: House) -> None:
     caller = await opened()
     size = 80 * 1024 * 1024
@@ -266,44 +309,118 @@ async def test_requests_that_come_together_are_answered_in_turn(opened: Served) 
     assert (await caller.refusal())[0] == 408
 
 
-# WebSockets
+# What nobody reads
 
 
-@pytest.mark.parametrize("offered", [b"graphql-ws", b"graphql-transport-ws", b"nonsense"])
-async def test_the_legacy_protocol_of_subscriptions_is_not_served(opened: Served, house: House, offered: bytes) -> None:
-    caller = await opened()
-    await caller.send(
-        b"GET /graphql HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: "
-        + offered
-        + f"\r\nAuthorization: Bearer {house.key}\r\n\r\n".encode()
-    )
-    status, headers, _ = await caller.answer()
-    assert 400 <= status < 500
-    assert "upgrade" not in headers
+async def long_answer(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"20000000")]})
+    await send({"type": "http.response.body", "body": b"a" * 20_000_000})
 
 
-async def test_no_deadline_ends_a_websocket(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        await asyncio.sleep(LATE * 3)
-        await send({"type": "websocket.send", "text": "still here"})
-        await send({"type": "websocket.close"})
-
-    monkeypatch.setattr(protocol, "SECONDS_FOR_HEAD", LATE)
-    monkeypatch.setattr(protocol, "SECONDS_BEYOND_BODY", LATE)
-    monkeypatch.setattr(bodies, "SECONDS", 0)
-    async with serving(app, ws="websockets-sansio") as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(
-            b"GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        )
-        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
-        assert b"still here" in await reader.readexactly(12)
-        writer.write(b"\x88\x80\x00\x00\x00\x00")
+@asynccontextmanager
+async def reading_little(port: int) -> AsyncIterator[asyncio.StreamReader]:
+    with socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        caller.connect(("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(sock=caller, limit=65_536)
+        writer.write(HEAD + b"\r\n")
+        yield reader
         writer.close()
+
+
+async def test_an_answer_that_is_not_read_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "SECONDS_TO_READ", LATE)
+    async with serving(long_answer) as port, reading_little(port) as reader:
+        await asyncio.sleep(LATE * 4)
+        with pytest.raises(asyncio.IncompleteReadError):
+            await reader.readexactly(20_000_000)
+
+
+async def test_an_answer_that_is_read_slowly_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "SECONDS_TO_READ", LATE)
+    started, got = time.monotonic(), 0
+    async with serving(long_answer, timeout_keep_alive=1) as port, reading_little(port) as reader:
+        while got < 20_000_000:
+            got += len(await reader.read(65_536))
+            await asyncio.sleep(0.003)
+    assert time.monotonic() - started > LATE * 2
+
+
+# Upgrades
+
+
+def paying(house: House, invoice: int, upgrade: str, body: bytes, length: str) -> bytes:
+    """A payment by a client that would rather speak another protocol, as those of Java and curl --http2 do."""
+    lines = (
+        f"POST /api/v1/invoices/{invoice}/pay HTTP/1.1",
+        "Host: test",
+        f"Authorization: Bearer {house.key}",
+        "Content-Type: application/json",
+        "Connection: Upgrade, HTTP2-Settings",
+        f"Upgrade: {upgrade}",
+        "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA",
+        length,
+    )
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket", "TLS/1.2, HTTP/2.0"])
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+async def test_a_request_that_asks_for_an_upgrade_is_served_with_its_body(
+    opened: Served, house: House, upgrade: str, size: int
+) -> None:
+    """And what follows it too, however the bytes are cut."""
+    invoice = (await house.an_invoice())["id"]
+    body = b'{"amount":"1.00"}'
+    chunks = b"5\r\n%b\r\nc\r\n%b\r\n0\r\n\r\n" % (body[:5], body[5:])
+    sent = paying(house, invoice, upgrade, body, f"Content-Length: {len(body)}") + HEAD + b"\r\n"
+    sent += paying(house, invoice, upgrade, chunks, "Transfer-Encoding: chunked") + HEAD + b"\r\n"
+    caller = await opened()
+    for place in range(0, len(sent), size):
+        await caller.send(sent[place : place + size])
+    for left in ("28.99", "27.99"):
+        status, headers, paid = await caller.answer()
+        assert (status, "upgrade" in headers) == (200, False)
+        assert json.loads(paid)["data"]["balance"] == left
+        assert (await caller.answer())[2] == b'{"status":"alive"}'
+
+
+async def test_the_body_of_an_upgrade_is_no_request(opened: Served, house: House) -> None:
+    caller = await opened()
+    for body in (HEAD + b"\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
+        await caller.send(paying(house, 1, "h2c", body, f"Content-Length: {len(body)}") + HEAD + b"\r\n")
+        assert (await caller.answer())[0] == 400
+        assert (await caller.answer())[0] == 200
+
+
+async def test_a_body_that_was_announced_with_an_upgrade_is_awaited(opened: Served, house: House) -> None:
+    """What would run without it is another command: an empty body pays the whole balance."""
+    invoice = (await house.an_invoice())["id"]
+    caller = await opened()
+    await caller.send(paying(house, invoice, "h2c", b"", "Content-Length: 17"))
+    assert (await caller.answer())[0] == 408
+    assert (await house.rest("GET", f"/invoices/{invoice}")).json()["data"]["balance"] == "29.99"
+
+
+@pytest.mark.parametrize("headers", [b"a: b\r\n" * 6_000, b"a: " + b"b" * 40_000 + b"\r\n"])
+async def test_the_bounds_hold_for_an_upgrade_too(opened: Served, headers: bytes) -> None:
+    caller = await opened()
+    await caller.send(HEAD + b"Connection: Upgrade\r\nUpgrade: h2c\r\n" + headers + b"\r\n")
+    assert await caller.refusal() == (431, "The headers of the request are too large.")
+
+
+async def test_a_thousand_upgrades_at_once_are_each_answered(opened: Served) -> None:
+    caller = await opened()
+    await caller.send(b"GET /livez HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n" * 1_000)
+    for _ in range(1_000):
+        assert (await caller.answer())[0] == 200
+
+
+@pytest.mark.parametrize("target", [b"test:80", b"/livez"])
+async def test_nobody_is_connected_through(opened: Served, target: bytes) -> None:
+    caller = await opened()
+    await caller.send(b"CONNECT " + target + b" HTTP/1.1\r\nHost: test\r\n\r\n" + HEAD + b"\r\n")
+    assert await caller.refusal() == (400, "The request is not valid HTTP.")
 
 
 # Many of them

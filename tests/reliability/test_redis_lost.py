@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx2
@@ -11,7 +10,7 @@ import pytest
 from tests.databases import EmptyDatabase, on_postgres
 from tests.reliability.load import Load
 from tests.reliability.own_redis import OwnRedis
-from tests.reliability.served import Installation
+from tests.reliability.served import Installation, two_servers
 from tests.reliability.soundness import tell
 
 pytestmark = pytest.mark.anyio
@@ -20,28 +19,21 @@ WORKERS = 4
 
 
 @pytest.fixture
-async def two_servers(
+async def servers(
     tmp_path: Path, empty_database: EmptyDatabase, own_redis: OwnRedis
 ) -> AsyncIterator[tuple[Installation, list[httpx2.AsyncClient]]]:
     """Two servers on one database and one Redis, with limits too high to be reached."""
     settings = {name.upper(): value for name, value in (await empty_database.furnish(tmp_path)).items()}
     settings |= {"REDIS_URL": own_redis.url, "RATE_LIMIT_AUTHENTICATED": "1000000/minute", "LOG_LEVEL": "warning"}
-    places = [Installation(tmp_path, **settings) for _ in range(2)]
-    headers = {"authorization": f"Bearer {await places[0].new_key()}"}
-    async with AsyncExitStack() as stack:
-        clients = []
-        for place in places:
-            await stack.enter_async_context(place.serving())
-            http = httpx2.AsyncClient(base_url=place.url, headers=headers, timeout=30)
-            clients.append(await stack.enter_async_context(http))
-        yield places[0], clients
+    async with two_servers(tmp_path, **settings) as servers:
+        yield servers
 
 
 @on_postgres
 async def test_no_request_fails_and_no_write_is_lost_when_redis_is_killed_under_load(
-    two_servers: tuple[Installation, list[httpx2.AsyncClient]], own_redis: OwnRedis
+    servers: tuple[Installation, list[httpx2.AsyncClient]], own_redis: OwnRedis
 ) -> None:
-    place, clients = two_servers
+    place, clients = servers
     load = Load(clients)
     load.enter("warming up")
     ada = {"first_name": "Ada", "last_name": "L", "email": "ada@shop.test", "password": "12345678"}

@@ -6,7 +6,6 @@ import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import httpx2
 import pytest
 
 from tests.databases import EmptyDatabase, on_postgres
-from tests.reliability.served import Installation
+from tests.reliability.served import Installation, two_servers
 from tests.reliability.soundness import check_sound_at, tell
 
 pytestmark = [pytest.mark.anyio, on_postgres]
@@ -52,17 +51,8 @@ class Pair:
 @pytest.fixture
 async def pair(tmp_path: Path, empty_database: EmptyDatabase) -> AsyncIterator[Pair]:
     settings = {name.upper(): value for name, value in (await empty_database.furnish(tmp_path)).items()}
-    settings |= {"LOG_LEVEL": "error", "SHUTDOWN_DELAY": "0"}
-    places = [Installation(tmp_path, **settings) for _ in range(2)]
-    headers = {"authorization": f"Bearer {await places[0].new_key()}"}
-    async with AsyncExitStack() as stack:
-        clients = []
-        for place in places:
-            await stack.enter_async_context(place.serving())
-            limits = httpx2.Limits(max_connections=None)
-            http = httpx2.AsyncClient(base_url=place.url, headers=headers, timeout=60, limits=limits)
-            clients.append(await stack.enter_async_context(http))
-        yield Pair(places[0], clients)
+    async with two_servers(tmp_path, **settings, LOG_LEVEL="error") as (place, clients):
+        yield Pair(place, clients)
 
 
 def told(answers: list[httpx2.Response]) -> str:

@@ -1,9 +1,14 @@
-"""A server as it is shipped, while somebody attacks it."""
+"""A server as it is shipped, while somebody attacks it.
+
+Its limit turns most of the attacks away, and is part of what is tried here. What each of them costs that the limit lets
+through is told by `test_attacks`.
+"""
 
 import asyncio
 import itertools
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -17,8 +22,10 @@ pytestmark = pytest.mark.anyio
 LIMITS = {"RATE_LIMIT_AUTHENTICATED": "60/minute", "RATE_LIMIT_ANONYMOUS": "10/minute"}
 A_SECOND = 50
 SECONDS = 6
-BUSY = 1_000
-"""Milliseconds that a probe may take where others use the machine too; on one that is free it is less than 100."""
+MOST = 100
+"""Milliseconds that all but a hundredth of the probes may take, on a machine that is free."""
+BUSY = 5
+"""Where others use the machine too, they may take so many times what they take without an attack."""
 SHAPES = (
     "F1: 24 fragments, each spreads the next twice",
     "aliases: 600",
@@ -46,22 +53,33 @@ async def attack(installation: Installation, key: str) -> dict[int, int]:
     return statuses
 
 
+async def probed(http: httpx2.AsyncClient, installation: Installation, until: asyncio.Task[Any]) -> list[float]:
+    """What the probes took, from the shortest to the longest."""
+    times: list[float] = []
+    while not until.done():
+        started = time.monotonic()
+        assert (await http.get(f"{installation.url}/livez")).status_code == 200
+        times.append((time.monotonic() - started) * 1000)
+        await asyncio.sleep(0.02)
+    return sorted(times)
+
+
+def late(times: list[float]) -> float:
+    return times[len(times) * 99 // 100]
+
+
 async def test_the_health_of_the_server_is_told_at_once_beside_an_attack(tmp_path: Path) -> None:
     installation = Installation(tmp_path, **LIMITS)
-    times: list[float] = []
     async with installation.serving(), httpx2.AsyncClient() as http:
-        attacking = asyncio.create_task(attack(installation, await installation.new_key()))
-        while not attacking.done():
-            started = time.monotonic()
-            assert (await http.get(f"{installation.url}/livez")).status_code == 200
-            times.append((time.monotonic() - started) * 1000)
-            await asyncio.sleep(0.02)
-    times.sort()
-    late = times[len(times) * 99 // 100]
-    tell(f"/livez beside {A_SECOND} attacks a second: p50 {times[len(times) // 2]:.1f} ms, p99 {late:.1f} ms")
+        key = await installation.new_key()
+        quiet = await probed(http, installation, asyncio.create_task(asyncio.sleep(2)))
+        attacking = asyncio.create_task(attack(installation, key))
+        times = await probed(http, installation, attacking)
+    tell(f"/livez without an attack: p50 {quiet[len(quiet) // 2]:.1f} ms, p99 {late(quiet):.1f} ms")
+    tell(f"/livez beside {A_SECOND} attacks a second: p50 {times[len(times) // 2]:.1f} ms, p99 {late(times):.1f} ms")
     tell(f"the attacks were answered {attacking.result()}")
     assert attacking.result()[429] > A_SECOND * SECONDS / 2
-    assert late < BUSY
+    assert late(times) < max(MOST, BUSY * late(quiet))
 
 
 async def test_nobody_is_who_a_header_says(tmp_path: Path) -> None:

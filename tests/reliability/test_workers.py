@@ -1,6 +1,7 @@
 """Several processes on one port: workers that are replaced when they die, and end with their parent."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ import pytest
 
 from tests.databases import on_postgres
 from tests.reliability.served import ROOT, Installation
-from tests.reliability.test_shutdown import ADA, seconds, until
+from tests.reliability.test_shutdown import ADA, refused, seconds, until
 
 pytestmark = pytest.mark.anyio
 
@@ -75,8 +76,70 @@ async def test_workers_share_a_port_are_replaced_when_they_die_and_end_together(
         assert seconds() - told < 6
         assert not any(alive(pid) for pid in first | then)
     said = b"".join(place.told).decode()
-    assert said.count("Make a first API key") == 1
+    assert (
+        said.count("Make a first API key in another terminal:  ARCBILLING_DATABASE_URL=… arcbilling keys create") == 1
+    )
     assert "Traceback" not in said
+
+
+@on_postgres
+async def test_workers_accept_nothing_new_while_they_finish_what_they_have(place: Installation) -> None:
+    key = await place.new_key()
+    async with place.serving("--workers", "2") as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
+        body = json.dumps(ADA).encode()
+        head = f"POST /api/v1/clients HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {len(body)}"
+        writer.write(f"{head}\r\n\r\n".encode() + body[:10])
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        server.terminate()
+        await until(lambda: refused(place), within=4)
+        writer.write(body[10:])
+        assert (await reader.read()).startswith(b"HTTP/1.1 201 ")
+        writer.close()
+        assert await server.wait() == 0
+
+
+@on_postgres
+async def test_a_hangup_replaces_the_workers_one_after_the_other(place: Installation) -> None:
+    place.environment["TMPDIR"] = str(place.folder)
+    async with place.serving("--workers", "2") as server, httpx2.AsyncClient(base_url=place.url) as http:
+        first = await both(place)
+        server.send_signal(signal.SIGHUP)
+
+        async def replaced() -> bool:
+            assert (await http.get("/livez", headers={"connection": "close"})).status_code == 200
+            return not any(alive(pid) for pid in first)
+
+        await until(replaced)
+        await until(lambda: counted(place, 2))
+        assert len(await both(place) - first) == 2
+
+
+async def counted(place: Installation, number: int) -> bool:
+    """Whether so many workers count as alive."""
+    return len(list(place.folder.glob("arcbilling-metrics-*/gauge_livesum_*.db"))) == number
+
+
+@on_postgres
+async def test_a_signal_that_comes_while_a_worker_is_replaced_ends_that_one_too(place: Installation) -> None:
+    async with place.serving("--workers", "2") as server:
+        await both(place)
+        before = children(server.pid)
+        server.send_signal(signal.SIGHUP)
+
+        async def begun() -> bool:
+            return bool(children(server.pid) - before)
+
+        await until(begun)
+        server.terminate()
+        told = seconds()
+        assert await server.wait() == 0
+        assert seconds() - told < 12
+
+
+def children(pid: int) -> set[str]:
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
 
 @on_postgres

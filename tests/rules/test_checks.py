@@ -105,6 +105,13 @@ def test_an_address_is_checked_by_its_form_alone_and_kept_as_it_was_given(addres
     assert email_address(f"  {address}\n") == address
 
 
+def test_an_address_that_is_too_long_once_it_is_case_folded_is_refused() -> None:
+    host = f"@{'a' * 60}.{'b' * 50}.com"
+    assert email_address("\u0390" * 40 + host) is not None
+    with pytest.raises(ValueError, match=r"^must be at most 255 characters when case-folded$"):
+        email_address("\u0390" * 60 + host)
+
+
 @pytest.mark.parametrize(
     "address",
     [

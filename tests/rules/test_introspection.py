@@ -28,6 +28,8 @@ OTHERS = [
     '{ __type(name: "Client") { ...F ...F ... @include(if: true) { kind } } } fragment F on __Type { name }',
     '{ __type(name: "Node") { possibleTypes { name } interfaces { name } } }',
     '{ __type(name: "ClientCreateInput") { inputFields { name defaultValue type { name kind } } isOneOf } }',
+    '{ __type(name: "Client") { isOneOf fields { type { isOneOf ofType { isOneOf } } args { type { isOneOf } } } } }',
+    "{ __schema { types { name isOneOf inputFields { type { isOneOf ofType { isOneOf } } } } } }",
     "{ __typename __schema { directives { name locations isRepeatable args { name } } description } }",
 ]
 VARIABLES = """
@@ -72,6 +74,11 @@ def test_variables_are_read(variables: dict[str, Any]) -> None:
     theirs, ours = both(VARIABLES, variables)
     assert ours.errors is None
     assert ours.data == theirs.data
+
+
+def test_only_an_input_type_says_whether_it_takes_one_of_its_members() -> None:
+    query = '{ a: __type(name: "Client") { isOneOf } b: __type(name: "ClientCreateInput") { isOneOf } }'
+    assert both(query)[1].data == {"a": {"isOneOf": None}, "b": {"isOneOf": False}}
 
 
 def test_introspection_stands_on_the_query_type_alone() -> None:

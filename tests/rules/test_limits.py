@@ -236,7 +236,7 @@ def test_a_syntax_error_keeps_its_position(text: str) -> None:
 def test_the_standard_introspection_query_passes_and_costs_one(query: str) -> None:
     assert not validate(SCHEMA, limits.parse(get_introspection_query()))
     total = measured(query)
-    assert total == Measure(depth=1, cost=1, root_fields=1, fields=total.fields)
+    assert total == Measure(depth=1, cost=1, root_fields=1, fields=total.fields, introspections=1)
 
 
 def test_introspection_is_one_in_a_query_that_asks_for_more() -> None:
@@ -273,6 +273,33 @@ def test_introspection_is_one_in_a_query_that_asks_for_more() -> None:
 )
 def test_introspection_cannot_ask_for_more_than_the_schema_holds(query: str, sentence: str) -> None:
     assert refusal(query) == sentence
+
+
+def test_so_many_times_a_document_introspects() -> None:
+    types = [f'a{n}: __type(name: "A") {{ name }}' for n in range(4)]
+    assert measured("{" + " ".join(types[:3]) + "}").introspections == 3
+    sentence = "The document introspects 4 times; at most 3 are allowed."
+    assert refusal("{" + " ".join(types) + "}") == sentence
+    assert refusal("{ ...Q ...Q } fragment Q on Query {" + " ".join(types[:2]) + "}") == sentence
+    assert refusal("{ __schema { description }" + " ".join(types[:3]) + "}") == sentence
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ invoices { nodes { items { a: amount } } } }",
+        "{ invoices { nodes { items { ...I } } } } fragment I on Item { ... { a: amount } }",
+        "{ client { ...C } } fragment C on Client { invoices { nodes { all: items { a: __typename } } } }",
+        "{ node { ... on Invoice { items { amount @skip(if: true) a: amount @skip(if: true) } } } }",
+    ],
+)
+def test_no_field_below_a_list_without_pages_is_told_twice(query: str) -> None:
+    assert refusal(query) == "Fields below `items` take no aliases: it has no pages, so each is told once."
+
+
+def test_aliases_stand_where_pages_bound_them_and_on_the_list_itself() -> None:
+    query = "{ invoices { n: nodes { i: id c: client { j: id } a: items { amount } b: items { amount } } } }"
+    assert measured(query).aliases == 6
 
 
 def test_only_the_query_type_has_introspection_fields() -> None:

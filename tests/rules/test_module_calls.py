@@ -11,7 +11,7 @@ from models.enums import ModuleAction, ModuleCallStatus, ProvisionState, Service
 from models.module_calls import ModuleCallRow
 from models.servers import ServerRow
 from provisioning.protocol import Account, ModuleError
-from schema.attempts import check_server, provisioned_as, told
+from schema.attempts import check_server, is_past, provisioned_as, told
 from schema.errors import DomainError
 from schema.module_calls import (
     FIRST_WAIT,
@@ -24,6 +24,7 @@ from schema.module_calls import (
     follow_up,
     following,
     is_overtaken,
+    key_of,
     made_by,
     new_call,
     retried,
@@ -157,8 +158,37 @@ def test_a_later_call_overtakes_unless_it_was_cancelled_itself() -> None:
 def test_an_account_is_suspended_where_it_was_made_and_removed_where_it_may_have_been() -> None:
     for status in S:
         (call,) = calls_of(status)
-        assert made_by([call], A.SUSPEND) == (call if status is S.DONE else None)
-        assert made_by([call], A.TERMINATE) == (call if call.attempts else None)
+        assert made_by([call], A.SUSPEND) == (call if status in (S.DONE, S.RUNNING) else None)
+        assert made_by([call], A.TERMINATE) == (call if call.told_at else None)
+
+
+def test_an_account_that_no_module_was_told_to_make_is_not_removed() -> None:
+    untold = a_call(status=S.FAILED, attempts=8, told_at=None)
+    assert following([untold], a_service(), A.TERMINATE, NOON) == ([untold], None)
+
+
+def test_what_comes_later_overtakes_what_waits_for_its_time_or_for_staff() -> None:
+    made = a_call(1, S.DONE)
+    for status in S:
+        later = a_call(2, status, action=A.SUSPEND)
+        overtaken, call = following([made, later], a_service(), A.UNSUSPEND, NOON)
+        assert overtaken == ([later] if status in (S.QUEUED, S.RETRYING, S.FAILED) else [])
+        assert call is not None
+        assert call.action is A.UNSUSPEND
+
+
+def test_a_call_that_is_to_make_an_account_is_past_once_staff_have_set_one_up() -> None:
+    create, suspend = a_call(1, S.RUNNING), a_call(1, S.RUNNING, action=A.SUSPEND)
+    assert not is_past(create, [create], a_service(ServiceStatus.PENDING))
+    assert is_past(create, [create], a_service(ServiceStatus.ACTIVE))
+    assert not is_past(suspend, [suspend], a_service(ServiceStatus.SUSPENDED))
+
+
+def test_the_key_of_a_call_is_its_own_in_every_database() -> None:
+    first, again = (new_call(a_service(), "mock", None, A.CREATE, NOON)._replace(id=1) for _ in range(2))
+    assert key_of(first) != key_of(again)
+    assert key_of(first).startswith("mcl_1-")
+    assert key_of(first._replace(key_part=None)) == "mcl_1"
 
 
 def test_only_a_change_of_status_asks_something_of_the_account() -> None:
@@ -176,8 +206,9 @@ def test_only_a_change_of_status_asks_something_of_the_account() -> None:
 
 def test_a_module_is_told_the_key_of_the_call_the_account_and_the_options() -> None:
     service = a_service(ServiceStatus.PENDING, username="ada")
-    call = told(a_call(), service, a_product(module_options='{"plan":"s"}'), None)
-    assert (call.key, call.service_id, call.options) == ("mcl_5", 7, {"plan": "s"})
+    call = told(a_call(), a_call(3), service, a_product(module_options='{"plan":"s"}'), None)
+    assert (call.key, call.account_key) == ("mcl_5-0000000000000005", "mcl_3-0000000000000003")
+    assert (call.service_id, call.options) == (7, {"plan": "s"})
     assert call.account == Account("ada", "shop.example.com")
 
 
@@ -242,7 +273,7 @@ class Provisioning(RuleBasedStateMachine):
         self.made = dict.fromkeys(self.made, status)
 
     def end(self, call: ModuleCallRow, error: ModuleError | None) -> None:
-        self.put(ended(call, is_overtaken(call, self.calls), error, self.now, 0.5, 1.0))
+        self.put(ended(call, is_past(call, self.calls, self.service), error, self.now, 0.5, 1.0))
         if call.action is A.CREATE and error is None:
             self.service = provisioned_as(self.service, Account("ada"))
 
@@ -254,8 +285,8 @@ class Provisioning(RuleBasedStateMachine):
     def a_process_takes_up_what_is_due(self) -> None:
         call = self.first()
         if call is not None and call.due_at is not None and call.due_at <= self.now:
-            taken = begun(call, is_overtaken(call, self.calls), self.now, MINUTE)
-            self.put(taken)
+            taken = begun(call, is_past(call, self.calls, self.service), self.now, MINUTE)
+            self.put(taken._replace(told_at=self.now))
             if taken.status is S.RUNNING:
                 self.begun.append(taken.id)
 

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 import arcbilling
 from arcbilling import modules as public
-from arcbilling.provisioner import checked, without_secrets
+from arcbilling.provisioner import checked, message_of, without_secrets
 from provisioning import protocol, registry
 from provisioning.mock import Mock, accounts
 from provisioning.protocol import Account, Call, Module, ModuleError, Server
@@ -20,7 +21,8 @@ pytestmark = pytest.mark.anyio
 
 
 def a_call(key: str = "mcl_1", service: int = 7, **options: str) -> Call:
-    return Call(key, service, Account("ada", "ada.example.com"), Server("panel.example.com", "secret"), options)
+    server = Server("panel.example.com", "secret")
+    return Call(key, "mcl_1", service, Account("ada", "ada.example.com"), server, options)
 
 
 def offered(monkeypatch: pytest.MonkeyPatch, **found: str) -> None:
@@ -56,6 +58,7 @@ def test_a_package_adds_a_module_by_an_entry_point(tmp_path: Path, monkeypatch: 
         {"gone": "provisioning.mock:NoSuchClass"},
         {"gone": "provisioning.protocol:Account"},
         {"gone": "provisioning.protocol:Module"},
+        {"gone": "tests.modules.that_exits:Panel"},
         {"mock": "provisioning.mock:Mock"},
         {"none": "provisioning.mock:Mock"},
         {"My Panel": "provisioning.mock:Mock"},
@@ -109,7 +112,24 @@ def test_an_account_or_nothing_is_taken() -> None:
 
 
 def test_a_message_that_quotes_the_credentials_is_kept_without_them() -> None:
-    assert without_secrets("login with secret\0 refused", a_call()) == "login with [secret] refused"
+    assert without_secrets("login with sec\0r\ud800et refused", a_call()) == "login with [secret] refused"
+
+
+@pytest.mark.parametrize(
+    "credentials", ['{"user": "root", "login": ["hunter2"]}', "root:hunter2", "user=root\npassword=hunter2", "hunter2"]
+)
+def test_a_message_that_quotes_a_part_of_the_credentials_is_kept_without_it(credentials: str) -> None:
+    call = replace(a_call(), server=Server("panel.example.com", credentials))
+    assert without_secrets("401 for hunter2", call) == "401 for [secret]"
+
+
+def test_a_message_is_a_text_whatever_a_module_makes_its_error_of() -> None:
+    class Own(ModuleError):
+        def __init__(self, text: str) -> None:
+            Exception.__init__(self, text)
+
+    wrapped: Any = ValueError("down")
+    assert [message_of(error) for error in (ModuleError(wrapped), Own("down"))] == ["down", "down"]
 
 
 # The mock
