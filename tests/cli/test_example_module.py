@@ -15,7 +15,7 @@ from aiohttp import web
 
 from tests.rehearsal import options
 from tests.reliability.served import ROOT, Installation
-from tests.reliability.test_provisioning import ORDER, asked, services
+from tests.reliability.test_provisioning_killed import ORDER, asked, services
 
 pytestmark = pytest.mark.anyio
 

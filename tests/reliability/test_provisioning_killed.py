@@ -183,5 +183,9 @@ async def test_a_process_ends_though_its_modules_do_not(place: Installation, tmp
         async with asyncio.timeout(20):
             await services(http, lambda service: service["moduleCalls"]["nodes"][0]["lastError"])
         server.terminate()
-        async with asyncio.timeout(15):
-            assert await server.wait() == 0
+        try:
+            async with asyncio.timeout(15):
+                assert await server.wait() == 0
+        finally:
+            if server.returncode is None:
+                server.kill()
