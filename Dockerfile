@@ -12,6 +12,7 @@ COPY provisioning /source/provisioning
 COPY resolvers /source/resolvers
 COPY rest_compat /source/rest_compat
 COPY schema /source/schema
+COPY webhooks /source/webhooks
 RUN /opt/arcbilling/bin/pip install --no-deps /source
 
 FROM python:3.11-slim

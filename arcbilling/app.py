@@ -11,25 +11,26 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from arcbilling import __version__, reference_page
+from arcbilling.background import Background
 from arcbilling.draining import Drain
 from arcbilling.engine import SECONDS_TO_FINISH, Engine, opened
 from arcbilling.gate import Gate, door_of
 from arcbilling.graphql_door import GraphQLDoor
+from arcbilling.graphql_socket import GraphQLSocket
 from arcbilling.loops import Loop, running
 from arcbilling.metrics import Metrics
+from arcbilling.operations import Operations
 from arcbilling.probes import Probes
-from arcbilling.provisioner import Provisioner
 from arcbilling.settings import Settings, env_name
+from arcbilling.streams import SECONDS_BETWEEN_LOOKS, Streams
 from arcbilling.visits import Visits
-from resolvers import idempotency, outbox, unit_of_work
+from resolvers import unit_of_work
 from rest_compat.app import RestApp
-from schema.api_keys import CACHE_SECONDS
 
 log = structlog.get_logger("arcbilling")
 
 NO_REDIS = (
-    f"{env_name('redis_url')} is not set: if several processes serve this database, each counts rate limits for "
-    f"itself, and a key that is revoked in one may be taken by another for up to {CACHE_SECONDS} seconds"
+    f"{env_name('redis_url')} is not set: if several processes serve this database, each counts rate limits for itself"
 )
 
 
@@ -57,24 +58,30 @@ class App:
         """Start-up, and at the end shutdown: the lifespan of the application."""
         async with opened(self._settings) as engine:
             self.engine = engine
+            operations = Operations(engine.schema)
+            streams = Streams(engine.database, self.drain, self.metrics)
             doors: dict[str, ASGIApp] = {
                 "/api/v1": RestApp(engine.schema, __version__),
-                "/graphql": GraphQLDoor(engine.schema),
+                "/graphql": GraphQLDoor(operations),
             }
+            socket = GraphQLSocket(operations, streams)
 
             async def inside(scope: Scope, receive: Receive, send: Send) -> None:
-                door = door_of(scope["path"]) if scope["type"] == "http" else None
-                await (doors[door] if door else self._pages)(scope, receive, send)
+                door = door_of(scope["path"])
+                to = socket if scope["type"] == "websocket" else doors[door] if door else self._pages
+                await to(scope, receive, send)
 
             if engine.link is not None:
                 await engine.link.check()
             elif not self._settings.is_sqlite:
                 log.warning(NO_REDIS)
-            provisioner = Provisioner(engine)
-            self.loops = self._loops(engine, provisioner)
+            background = Background(engine, self.metrics)
+            self.loops = [*background.loops, *self._live_loops(engine, streams)]
+            for loop in self.loops:
+                loop.on_step = self.metrics.step
             self._probes = Probes(engine.database, self.loops, self.drain)
-            async with running(self.loops), engine.hints.listening(), aclosing(provisioner):
-                gate = Gate(inside, self._settings, engine, engine.keyring, engine.window)
+            async with running(self.loops), engine.hints.listening(), streams.running(), aclosing(background):
+                gate = Gate(inside, self._settings, engine, engine.keyring, streams, engine.window)
                 self._entrance = Visits(gate, self._settings, self.metrics, self.drain)
                 try:
                     yield
@@ -83,31 +90,14 @@ class App:
                     self._entrance = None
                     await unit_of_work.finish_all(SECONDS_TO_FINISH)
 
-    def _loops(self, engine: Engine, provisioner: Provisioner) -> list[Loop]:
-        """What goes on in the background: a woken loop is woken by each commit."""
-
-        async def number() -> bool:
-            numbered = await outbox.sequence_committed(engine.database) > 0
-            if numbered:
-                engine.hints.tell("events")
-            return numbered
-
-        async def purge() -> bool:
-            return await engine.database.lead() and await idempotency.purge(engine.database) > 0
-
-        sequencer = Loop("sequencer", number, every=1.0)
-        calling = Loop("provisioner", provisioner.step, every=provisioner.seconds_between_looks)
-        provisioner.on_room = calling.wake
-
-        def wake() -> None:
-            sequencer.wake()
-            calling.wake()
-
-        engine.wake = self.metrics.counting_commits(wake)
-        loops = [sequencer, calling, Loop("purge of stored answers", purge, every=3600.0)]
-        for loop in loops:
-            loop.on_step = self.metrics.step
-        return loops
+    def _live_loops(self, engine: Engine, streams: Streams) -> list[Loop]:
+        """What goes on for those who listen; hints wake it, and it looks by itself where none comes."""
+        reading = Loop("feed", engine.feed.step, every=0.5)
+        engine.feed.wake = reading.wake
+        engine.hints.on("events", reading.wake)
+        revoking = Loop("revoked keys", streams.look, every=SECONDS_BETWEEN_LOOKS)
+        engine.hints.on("keys", revoking.wake)
+        return [reading, revoking]
 
     def _routes(self) -> list[Route]:
         asked = {"/livez": _alive, "/readyz": self._ready, "/metrics": self._figures}

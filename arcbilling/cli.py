@@ -3,22 +3,17 @@
 import asyncio
 import io
 import os
-import shlex
-import sqlite3
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, suppress
 from datetime import datetime
-from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any
 
 import typer
 
-from arcbilling import APP_DIR, __version__
+from arcbilling import __version__, terminal
 from arcbilling import settings as settings_module
-from arcbilling.settings import Settings, SettingsError
-
-T = TypeVar("T")
+from arcbilling.settings import Settings
+from arcbilling.verification import webhooks
 
 app = typer.Typer(
     name="arcbilling",
@@ -33,13 +28,14 @@ openapi = typer.Typer(help="The OpenAPI document.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 app.add_typer(schema, name="schema")
 app.add_typer(openapi, name="openapi")
+app.add_typer(webhooks, name="webhooks")
 
 
 def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # data is the same in every locale
-    app(prog_name=_command_name())
+    app(prog_name=terminal.command_name())
 
 
 @app.command()
@@ -53,29 +49,45 @@ def serve(
 
     given = {"host": host, "port": port, "workers": workers}
     flags = {name: str(value) for name, value in given.items() if value is not None}
-    settings = _settings(**flags)
+    settings = terminal.read_settings(**flags)
     if settings.workers > 1 and settings.is_sqlite:
-        _refuse(
+        terminal.refuse(
             f"On SQLite one process serves, so --workers and {settings_module.env_name('workers')} must be 1. Several "
             f"need PostgreSQL: set {settings_module.env_name('database_url')} to its address."
         )
     os.environ.update({settings_module.env_name(name): value for name, value in flags.items()})  # workers read it
-    _migrate(settings)
+    terminal.migrate(settings)
     try:
-        with _explained(settings):
+        with terminal.explained(settings):
             asyncio.run(engine.check(settings))
-            server.serve(settings, _hint(settings))
+            server.serve(settings, terminal.hint(settings))
     except server.CannotServe as error:
-        _refuse(str(error))
+        terminal.refuse(str(error))
+
+
+@app.command()
+def worker() -> None:
+    """Send webhooks, number events and call modules, without serving the API; any number of processes."""
+    from arcbilling import worker as worker_module
+
+    settings = terminal.read_settings(deliver="on")
+    if settings.is_sqlite:
+        terminal.refuse(
+            "On SQLite the process that serves does this work itself. A worker beside it needs PostgreSQL: set "
+            f"{settings_module.env_name('database_url')} to its address."
+        )
+    terminal.migrate(settings)
+    with terminal.explained(settings):
+        worker_module.work(settings)
 
 
 @app.command()
 def migrate() -> None:
     """Create the database, or bring it up to date."""
-    settings = _settings()
-    for name in _apply_migrations(settings):
+    settings = terminal.read_settings()
+    for name in terminal.apply_migrations(settings):
         typer.echo(name)
-    _say(f"The database {settings.database_name} is up to date.")
+    terminal.say(f"The database {settings.database_name} is up to date.")
 
 
 @keys.command("create")
@@ -88,12 +100,14 @@ def keys_create(
 ) -> None:
     """Make an API key. The key is the last line of standard output, and shown this once."""
     made: dict[str, Any] = {"name": name, "scopes": scope or None, "clientId": client, "networks": network or None}
-    settings = _settings()
+    settings = terminal.read_settings()
     if expires is not None:
         made["expiresAt"] = _end_of(expires, settings)
     document = "mutation($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) { key apiKey { id scopes } } }"
-    created = _run(settings, lambda engine: engine.run(document, {"input": made}))["apiKeyCreate"]
-    _say(f"{created['apiKey']['id']} {name!r} may: {' '.join(created['apiKey']['scopes'])}. It is shown this once:")
+    created = terminal.run(settings, lambda engine: engine.run(document, {"input": made}))["apiKeyCreate"]
+    terminal.say(
+        f"{created['apiKey']['id']} {name!r} may: {' '.join(created['apiKey']['scopes'])}. It is shown this once:"
+    )
     typer.echo(created["key"])
 
 
@@ -113,7 +127,7 @@ def keys_list() -> None:
                 return found
             after = page["pageInfo"]["endCursor"]
 
-    for key in _run(_settings(), every):
+    for key in terminal.run(terminal.read_settings(), every):
         columns = (
             key["id"],
             _status(key),
@@ -131,8 +145,8 @@ def keys_list() -> None:
 def keys_revoke(id: Annotated[str, typer.Argument(help="The key's id, such as key_3 or 3.")]) -> None:
     """Revoke an API key for good. A server that is running refuses it within five seconds."""
     document = "mutation($id: ID!) { apiKeyRevoke(id: $id) { id name } }"
-    revoked = _run(_settings(), lambda engine: engine.run(document, {"id": id}))["apiKeyRevoke"]
-    _say(f"{revoked['id']} {revoked['name']!r} is revoked.")
+    revoked = terminal.run(terminal.read_settings(), lambda engine: engine.run(document, {"id": id}))["apiKeyRevoke"]
+    terminal.say(f"{revoked['id']} {revoked['name']!r} is revoked.")
 
 
 @app.command()
@@ -143,7 +157,7 @@ def demo(
     """Fill an empty database with data that looks real."""
     from arcbilling import demo as demo_module
 
-    told = _run(_settings(), lambda engine: demo_module.fill(engine, clients, seed))
+    told = terminal.run(terminal.read_settings(), lambda engine: demo_module.fill(engine, clients, seed))
     for noun, count in told.items():
         typer.echo(f"{noun}\t{count}")
 
@@ -166,12 +180,75 @@ def openapi_print() -> None:
 
 
 @app.command()
+def listen(
+    forward: Annotated[str, typer.Option(help="URL that each event is sent to, such as http://127.0.0.1:3000/hook.")],
+    events: Annotated[list[str] | None, typer.Option(help="Names of events, separated by commas; all without.")] = None,
+    secret: Annotated[str | None, typer.Option(help="What they are signed with; made for the session without.")] = None,
+) -> None:
+    """Send each event to a URL as it happens, until Ctrl-C. Prints the secret, then time, event, object and answer."""
+    from arcbilling import developing
+
+    settings, url, key = terminal.read_settings(), _own_url(forward), _signing_secret(secret)
+    names = [name.strip() for part in events or () for name in part.split(",") if name.strip()]
+    with terminal.explained(settings):
+        developing.check_known(names)
+
+    async def following(engine: Any) -> None:
+        async with aclosing(developing.Forwarding(url, key)) as forwarding:
+            terminal.say(f"Events are sent to {url}, signed with:")
+            typer.echo(key)
+            async for told in forwarding.events(engine, names):
+                typer.echo("\t".join(told))
+
+    with suppress(KeyboardInterrupt):
+        terminal.run(settings, following)
+
+
+@app.command()
+def trigger(
+    event: Annotated[str | None, typer.Argument(help="Name of an event, such as invoice.paid.")] = None,
+    forward: Annotated[str | None, typer.Option(help="URL to send it to, instead of the webhooks.")] = None,
+    secret: Annotated[str | None, typer.Option(help="With --forward: what it is signed with.")] = None,
+    names: Annotated[bool, typer.Option("--list", help="List the events instead.")] = False,
+) -> None:
+    """Send a sample of an event to every webhook that wants it, or to a URL; exit 1 when that does not take it."""
+    from arcbilling import developing
+    from schema.events import CATALOGUE
+
+    if names:
+        for name, one in CATALOGUE.items():
+            typer.echo(f"{name}\t{one.trigger}")
+        return
+    if event is None:
+        raise typer.BadParameter("name the event; --list shows them", param_hint="EVENT")
+    settings = terminal.read_settings()
+    with terminal.explained(settings):
+        developing.check_known([event])
+    if forward is None:
+        for told in terminal.run(settings, lambda engine: developing.trigger(engine, event)):
+            typer.echo("\t".join(told))
+        return
+    url, key = _own_url(forward), _signing_secret(secret)
+
+    async def sending(engine: Any) -> Any:
+        async with aclosing(developing.Forwarding(url, key)) as forwarding:
+            return await forwarding.sample(engine, event)
+
+    outcome = terminal.run(settings, sending)
+    if secret is None:
+        terminal.say(f"It was signed with {key}")
+    typer.echo(developing.answer_of(outcome))
+    if not outcome.succeeded:
+        raise typer.Exit(1)
+
+
+@app.command()
 def doctor() -> None:
     """Check this installation; exit 1 when something is wrong."""
     from arcbilling import checkup
 
-    settings = _settings()
-    with _explained(settings):
+    settings = terminal.read_settings()
+    with terminal.explained(settings):
         findings = asyncio.run(checkup.examine(settings))
     for finding in findings:
         typer.echo(f"{'ok' if finding.fine else 'problem'}\t{finding.what}")
@@ -189,76 +266,6 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
 # Private
 
 
-def _settings(**flags: str | None) -> Settings:
-    for name in settings_module.unknown_names(os.environ):
-        _say(f"warning: {name} is not a setting of ArcBilling and was ignored.")
-    try:
-        return settings_module.load(os.environ, **flags)
-    except SettingsError as error:
-        _refuse(str(error))
-
-
-def _migrate(settings: Settings) -> None:
-    """Migrates, or refuses to start on a database that is not up to date."""
-    from resolvers import migrations
-    from resolvers.engines import location
-
-    if settings.auto_migrate:
-        for name in _apply_migrations(settings):
-            _say(f"Applied migration {name}.")
-        return
-    with _explained(settings):
-        lacking = asyncio.run(migrations.pending(location(settings)))
-    if lacking:
-        _refuse(
-            f"The database {settings.database_name} lacks {len(lacking)} migration(s), the first is {lacking[0]}: "
-            f"run {_command_name()} migrate."
-        )
-
-
-def _apply_migrations(settings: Settings) -> list[str]:
-    from resolvers import migrations
-    from resolvers.engines import location
-
-    with _explained(settings):
-        return asyncio.run(migrations.migrate(location(settings)))
-
-
-def _run(settings: Settings, work: Callable[[Any], Awaitable[T]]) -> T:
-    """Runs work on the database as the system itself; says why it was refused."""
-    from arcbilling import logs
-    from arcbilling.engine import opened
-
-    logs.configure(settings)
-    _migrate(settings)
-
-    async def inside() -> T:
-        async with opened(settings) as engine:
-            await engine.check()
-            return await work(engine)
-
-    with _explained(settings):
-        return asyncio.run(inside())
-
-
-@contextmanager
-def _explained(settings: Settings) -> Iterator[None]:
-    """What a user can do something about ends the command with a sentence."""
-    from resolvers.database import DatabaseUnavailable
-    from resolvers.installation import WrongSecret
-    from resolvers.migrations import MigrationError
-    from schema.errors import DomainError
-
-    try:
-        yield
-    except (DomainError, DatabaseUnavailable, MigrationError, WrongSecret) as error:
-        _refuse(str(error))
-    except sqlite3.DatabaseError as error:
-        _refuse(f"The database {settings.database_name} cannot be used: {error}.")
-    except OSError as error:
-        _refuse(f"{error.filename or settings.data_dir} cannot be used: {error.strerror}.")
-
-
 def _end_of(expires: str, settings: Settings) -> str:
     """A date stands for its last moment."""
     from arcbilling import clock
@@ -274,6 +281,28 @@ def _end_of(expires: str, settings: Settings) -> str:
     return write_time(moment if isinstance(moment, datetime) else until(moment))
 
 
+def _signing_secret(given: str | None) -> str:
+    """The secret that was given, or a new one."""
+    from schema.keys import new_secret
+    from webhooks.signing import NotSigned, check_secret
+
+    try:
+        check_secret(given := given or new_secret())
+    except NotSigned as error:
+        raise typer.BadParameter(str(error), param_hint="--secret") from None
+    return given
+
+
+def _own_url(given: str) -> str:
+    """A URL by form; where it leads is the business of whoever gives it."""
+    from schema.endpoints import endpoint_url
+
+    try:
+        return endpoint_url(given) or ""
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--forward") from None
+
+
 def _status(key: dict[str, Any]) -> str:
     if key["revokedAt"]:
         return "revoked"
@@ -286,38 +315,3 @@ def _status(key: dict[str, Any]) -> str:
 def _on_one_line(text: str) -> str:
     """A column of a line: whatever would end either of them, or speak to the terminal, is a blank."""
     return "".join(char if char.isprintable() else " " for char in text)
-
-
-def _command_name() -> str:
-    """What this command was started as: `./run` says so by a variable of its own."""
-    return os.environ.get("_ARCBILLING_RUN") or "arcbilling"
-
-
-def _hint(settings: Settings) -> str:
-    """The command as another terminal needs it, with what says which database is meant."""
-    words = []
-    if not settings.is_sqlite:
-        words = [f"{settings_module.env_name('database_url')}=…"]  # it has a password, which belongs on no screen
-    elif settings.database_url:
-        words = [f"{settings_module.env_name('database_url')}={shlex.quote(settings.database_url)}"]
-    elif settings.data_dir != _usual_data_dir():
-        words = [f"{settings_module.env_name('data_dir')}={shlex.quote(str(settings.data_dir))}"]
-    return " ".join([*words, shlex.quote(_command_name())])
-
-
-def _usual_data_dir() -> Path | None:
-    if "_ARCBILLING_RUN" in os.environ:
-        return Path(APP_DIR) / "data"
-    try:
-        return settings_module.user_data_dir()
-    except ValueError:
-        return None
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
-
-
-def _refuse(text: str) -> NoReturn:
-    typer.echo(text, err=True)
-    raise typer.Exit(1)

@@ -17,11 +17,13 @@ from provisioning import registry
 from resolvers import installation, unit_of_work
 from resolvers.database import Database
 from resolvers.engines import location
+from resolvers.feed import Feed
 from resolvers.idempotency import IdempotencyRequest
 from schema.actors import SYSTEM, Actor
 from schema.api_keys import Keyring
 from schema.context import Context
 from schema.documents import Documents
+from schema.events import ClientDeleted
 from schema.execution import Answer, Result, error_of, execute
 from schema.root import build
 
@@ -44,10 +46,11 @@ class Engine:
         self.keyring = Keyring(database, time.monotonic)
         self.link = link
         self.window = None if link is None else SharedWindow(link)
-        self.hints = Hints(link)
+        self.hints = Hints(database.channel if link is None else link.channel("hints"))
         self.hints.on("keys", self.keyring.forget)
         self.wake: Callable[[], None] = lambda: None
         """Called when a command was committed: there may be events to number."""
+        self.feed = Feed(database, erasing=ClientDeleted.name)
         self._documents = Documents(self.schema)
 
     def context(self, actor: Actor, request_id: str) -> Context:
@@ -58,6 +61,8 @@ class Engine:
             request_id=request_id,
             currency=self.settings.currency,
             modules=self.modules,
+            feed=self.feed,
+            webhook_networks=self.settings.webhook_allow_nets,
             keys_changed=partial(self.hints.tell, "keys"),
             committed=self.wake,
         )

@@ -7,9 +7,10 @@ import asyncio
 import ipaddress
 import re
 import secrets
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from starlette.datastructures import Headers
@@ -18,8 +19,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from arcbilling.bodies import headers_too_large, read_body, too_large
 from arcbilling.limiter import Limiter, SharedWindow, Verdict
 from arcbilling.settings import Settings
+from arcbilling.streams import Streams
 from models.api_keys import ApiKeyRow
 from resolvers.database import DatabaseUnavailable
+from schema.actors import Actor
 from schema.api_keys import Keyring, actor_of, admits
 from schema.calls import Call, Engine
 from schema.errors import Code, DomainError, forbidden, internal, unavailable
@@ -32,6 +35,8 @@ DOORS = {"/api/v1": 1024 * 1024, "/graphql": 64 * 1024}
 MAX_HEADERS = 32 * 1024
 """The most bytes of all headers of a request together."""
 
+NOT_FROM_HERE = "This key may not be used from this address."
+
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
 _WITH_PORT = re.compile(r"\[([^]]*)\](?::[0-9]*)?|([0-9.]+):[0-9]*", re.ASCII)
 _SINGLE = ("Authorization", "Idempotency-Key")
@@ -39,24 +44,46 @@ _EXPOSED = b"Location, Link, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaini
 _METHODS = b"GET, HEAD, POST, PUT, DELETE, OPTIONS"
 
 
+class Found(NamedTuple):
+    """What is known of who calls: the key's row, or why there is none, and whether that is our own fault."""
+
+    key: ApiKeyRow | None
+    refusal: DomainError | None = None
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """A WebSocket that asks to be opened; who calls is told by its first message."""
+
+    request_id: str
+    is_of_known_origin: bool
+    admit: Callable[[str | None], Awaitable[Call]]
+    """Finds out who calls by a key, and whether it may."""
+
+
 class Gate:
     """Wraps the application; a door finds its `Call` in the scope's state."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, engine: Engine, keyring: Keyring, window: SharedWindow | None = None
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        engine: Engine,
+        keyring: Keyring,
+        streams: Streams,
+        window: SharedWindow | None = None,
     ) -> None:
         self._app = app
         self._settings = settings
         self._engine = engine
         self._keyring = keyring
+        self._streams = streams
         self._keys = Limiter(settings.rate_limit_authenticated, window)
         self._addresses = Limiter(settings.rate_limit_anonymous, window)
         self._background: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
         request_id = given if _SANE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
@@ -64,6 +91,10 @@ class Gate:
         structlog.contextvars.bind_contextvars(request_id=request_id)  # every line of this request carries it
         added: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id.encode())]
         door = door_of(scope["path"])
+        if scope["type"] == "websocket":
+            scope["state"]["handshake"] = self._handshake(scope, headers, request_id)
+            await self._app(scope, receive, _adding(send, added))
+            return
         if door is None:
             await self._app(scope, receive, _adding(send, added))
             return
@@ -75,7 +106,7 @@ class Gate:
         if scope["path"].rstrip("/") != "/api/v1/openapi.json":
             scope["state"]["call"] = await self._call(scope, receive, headers, request_id, DOORS[door], added)
         else:
-            scope["state"]["call"] = Call(self._engine, request_id, None, None, _no_body, _free)
+            scope["state"]["call"] = Call(self._engine, request_id, None, None, _no_body, _free, _no_stream)
         await self._app(scope, receive, _adding(send, added))
 
     async def _call(
@@ -88,20 +119,11 @@ class Gate:
         added: list[tuple[bytes, bytes]],
     ) -> Call:
         ip = scope["state"]["ip"] = client_ip(scope, headers, self._settings)
-        key: ApiKeyRow | None = None
-        refusal: DomainError | None = None
-        ours = False
-        try:
-            key = await self._keyring.authenticate(bearer(headers))
-        except DomainError as error:
-            refusal = error
-        except Exception as error:
-            log.error("the key could not be looked up", exc_info=error, request_id=request_id)
-            refusal = unavailable() if isinstance(error, DatabaseUnavailable) else internal()
-            ours = True
-        limiter, caller = (self._keys, f"key:{key.id}") if key is not None else (self._addresses, _network(ip))
+        found = await self._identify(bearer(headers), request_id)
+        key, refusal = found.key, found.refusal
+        limiter, caller = self._budget(found, ip)
         # The key may be a valid one, which never pays the address's budget.
-        verdict = await (limiter.peek(caller) if ours else limiter.take(caller))
+        verdict = await (limiter.peek(caller) if found.ours else limiter.take(caller))
         if verdict is not None:
             added += verdict.headers
         if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEADERS:
@@ -113,12 +135,10 @@ class Gate:
         elif verdict is not None and verdict.retry_after is not None:
             refusal = rate_limited(verdict)
         elif key is not None and not admits(key, ip):
-            refusal = forbidden("This key may not be used from this address.")
+            refusal = forbidden(NOT_FROM_HERE)
         actor = None
         if key is not None and refusal is None:
-            actor = actor_of(key)
-            if (moment := self._keyring.claim_note(key)) is not None:
-                self._start(self._note_use(key, moment, ip))
+            actor = self._let_in(key, ip)
 
         async def charge(cost: int) -> DomainError | None:
             more = await limiter.take(caller, cost)
@@ -130,7 +150,60 @@ class Gate:
         async def body() -> bytes:
             return await read_body(receive, most)
 
-        return Call(self._engine, request_id, actor, refusal, body, charge)
+        async def stream(sending: Send, chunks: AsyncGenerator[bytes], last: bytes) -> None:
+            assert actor is not None
+            await self._streams.tell(actor, receive, sending, chunks, last)
+
+        return Call(self._engine, request_id, actor, refusal, body, charge, stream)
+
+    def _handshake(self, scope: Scope, headers: Headers, request_id: str) -> "Handshake":
+        ip = scope["state"]["ip"] = client_ip(scope, headers, self._settings)
+
+        async def admit(token: str | None) -> Call:
+            call = await self._admit(token, ip, request_id)
+            scope["state"]["call"] = call
+            return call
+
+        origin = headers.get("origin")
+        allowed = self._settings.cors_origins
+        return Handshake(request_id, origin is None or "*" in allowed or origin in allowed, admit)
+
+    async def _admit(self, token: str | None, ip: str | None, request_id: str) -> Call:
+        """Who calls over a socket. The caller pays for what it asks there; without a key, its address for trying."""
+        found = await self._identify(token, request_id)
+        key, refusal = found.key, found.refusal
+        limiter, caller = self._budget(found, ip)
+        if key is None:
+            verdict = await (limiter.peek(caller) if found.ours else limiter.take(caller))
+            if verdict is not None and verdict.retry_after is not None:
+                refusal = rate_limited(verdict)
+        elif not admits(key, ip):
+            refusal = forbidden(NOT_FROM_HERE)
+
+        async def charge(cost: int) -> DomainError | None:
+            more = await limiter.take(caller, cost)
+            return None if more is None or more.retry_after is None else rate_limited(more)
+
+        actor = self._let_in(key, ip) if key is not None and refusal is None else None
+        return Call(self._engine, request_id, actor, refusal, _no_body, charge, _no_stream)
+
+    async def _identify(self, token: str | None, request_id: str) -> "Found":
+        try:
+            return Found(await self._keyring.authenticate(token))
+        except DomainError as error:
+            return Found(None, error)
+        except Exception as error:
+            log.error("the key could not be looked up", exc_info=error, request_id=request_id)
+            return Found(None, unavailable() if isinstance(error, DatabaseUnavailable) else internal(), ours=True)
+
+    def _budget(self, found: "Found", ip: str | None) -> tuple[Limiter, str]:
+        """Whose budget a call takes from: the key's, or that of the address which comes without one."""
+        return (self._keys, f"key:{found.key.id}") if found.key is not None else (self._addresses, _network(ip))
+
+    def _let_in(self, key: ApiKeyRow, ip: str | None) -> Actor:
+        if (moment := self._keyring.claim_note(key)) is not None:
+            self._start(self._note_use(key, moment, ip))
+        return actor_of(key)
 
     def _cors(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         origin = headers.get("origin")
@@ -167,7 +240,12 @@ def door_of(path: str) -> str | None:
 
 
 def bearer(headers: Headers) -> str | None:
-    scheme, _, token = headers.get("authorization", "").strip().partition(" ")
+    return token_of(headers.get("authorization", ""))
+
+
+def token_of(authorization: str) -> str | None:
+    """The key of `Bearer …`."""
+    scheme, _, token = authorization.strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
@@ -222,7 +300,7 @@ def _length(headers: Headers) -> int:
 
 def _adding(send: Send, added: list[tuple[bytes, bytes]]) -> Send:
     async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] in ("http.response.start", "websocket.accept", "websocket.http.response.start"):
             message["headers"] = [*message.get("headers", ()), *added]
         await send(message)
 
@@ -244,6 +322,10 @@ async def _preflight(headers: Headers, added: list[tuple[bytes, bytes]], send: S
 
 async def _no_body() -> bytes:
     return b""
+
+
+async def _no_stream(_: Send, __: AsyncGenerator[bytes], ___: bytes) -> None:
+    raise AssertionError("there is nothing to be streamed")
 
 
 async def _free(_: int) -> DomainError | None:

@@ -1,46 +1,52 @@
-"""The GraphQL door: GraphQL over HTTP at /graphql. Queries and mutations by POST, queries by GET."""
+"""The GraphQL door: GraphQL over HTTP at /graphql. Queries and mutations by POST, queries by GET.
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+Where an event stream is accepted, subscriptions are answered by one, in the form of graphql-sse; where nothing else is,
+so is everything.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import graphql
 import orjson
 import structlog
-from graphql import GraphQLError, GraphQLSchema
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from arcbilling.operations import Operations, Refused, contexts, is_subscription, members, told, told_refusal
 from schema.calls import Call, Disconnected
-from schema.context import MAX_ROWS_CHOSEN
 from schema.decoding import DecodingError, canonical, decode
-from schema.documents import Documents, Invalid
 from schema.errors import Code, DomainError, internal
-from schema.execution import Answer, Result, error_of, execute
-from schema.limits import LimitError
+from schema.execution import Answer, NotSubscribed, Result, execute, subscribe
 
 log = structlog.get_logger("arcbilling.graphql")
 
 RESPONSE_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"
-COST_OF_ONE = 500
-"""So much cost is one request of the caller's budget."""
+EVENT_STREAM = "text/event-stream"
+NOT_BY_ONE_ANSWER = f"A subscription is answered as {EVENT_STREAM}: accept that, or ask over a WebSocket."
+COMPLETE = b"event: complete\ndata:\n\n"
+"""The last word of an event stream."""
 
 
 class GraphQLDoor:
     """An ASGI application for /graphql."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
-        self._schema = schema
-        self._documents = Documents(schema)
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call: Call = scope["state"]["call"]
         headers = Headers(scope=scope)
-        media_type = negotiated(", ".join(headers.getlist("accept")) or "*/*")
+        accepted = ", ".join(headers.getlist("accept")) or "*/*"
+        media_type = negotiated(accepted)
         try:
-            answer = await self._answer(call, scope, headers, media_type)
+            answer = await self._answer(call, scope, headers, Accepted(media_type, accepts_events(accepted)))
+            if not isinstance(answer, Answer):
+                await call.stream(send, answer, COMPLETE)
+                return
         except Disconnected:
             return
         except DomainError as error:
@@ -55,21 +61,26 @@ class GraphQLDoor:
         await send({"type": "http.response.start", "status": answer.status, "headers": raw})
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, call: Call, scope: Scope, headers: Headers, media_type: str | None) -> Answer:
-        actor = call.admitted()
+    async def _answer(
+        self, call: Call, scope: Scope, headers: Headers, accepted: "Accepted"
+    ) -> Answer | AsyncGenerator[bytes]:
+        """An answer, or the results of an operation as an event stream."""
+        call.admitted()
         if scope["path"].rstrip("/") != "/graphql":
             raise DomainError(Code.NOT_FOUND, f"There is nothing at {scope['path']}.")
         method = scope["method"]
         if method == "OPTIONS":
             return Answer(204, b"", {"allow": "GET, HEAD, POST, OPTIONS"})
-        if media_type is None:
+        if accepted.media_type is None and not accepted.events:
             raise DomainError(
-                Code.VALIDATION_ERROR, f"The answer can be {RESPONSE_JSON} or {PLAIN_JSON}: accept one.", status=406
+                Code.VALIDATION_ERROR,
+                f"The answer can be {RESPONSE_JSON}, {PLAIN_JSON} or {EVENT_STREAM}: accept one.",
+                status=406,
             )
         if method == "POST":
-            request = await _read_post(headers, call)
+            given = await _read_post(headers, call)
         elif method in ("GET", "HEAD"):
-            request = _read_get(scope["query_string"].decode("latin-1"))
+            given = _read_get(scope["query_string"].decode("latin-1"))
         else:
             raise DomainError(
                 Code.VALIDATION_ERROR,
@@ -77,14 +88,13 @@ class GraphQLDoor:
                 status=405,
                 headers={"allow": "GET, HEAD, POST, OPTIONS"},
             )
-        text, name, variables = _members(request)
+        request = members(given)
         try:
-            operation, cost = self._documents.operation(text, name, variables)
-        except Invalid as invalid:
-            return rendered(Result(None, invalid.errors, executed=False), media_type, call.request_id)
-        except (GraphQLError, LimitError) as error:
-            refused = error if isinstance(error, GraphQLError) else GraphQLError(str(error))
-            return rendered(Result(None, (refused,), executed=False), media_type, call.request_id)
+            operation, cost = await self._operations.read(request)
+        except Refused as refused:
+            if accepted.only_events:
+                return _once(told(refused.result, call.request_id)[0])
+            return rendered(refused.result, accepted.rather, call.request_id)
         if operation.is_mutation and method != "POST":
             raise DomainError(
                 Code.VALIDATION_ERROR,
@@ -92,20 +102,62 @@ class GraphQLDoor:
                 status=405,
                 headers={"allow": "POST, OPTIONS"},
             )
-        if operation.definition.operation is graphql.OperationType.SUBSCRIPTION:
-            raise DomainError(Code.VALIDATION_ERROR, "Subscriptions are not served over this transport.")
-        if (more := cost // COST_OF_ONE) and (limited := await call.charge(more)) is not None:
+        streamed = is_subscription(operation)
+        if streamed and (not accepted.events or method == "HEAD"):
+            refused_here = Refused((graphql.GraphQLError(NOT_BY_ONE_ANSWER),))
+            return rendered(refused_here.result, accepted.rather, call.request_id)
+        if cost and (limited := await call.charge(cost)) is not None:
             raise limited
+        new_context = contexts(call)
+        if streamed:
+            try:
+                results = await subscribe(self._operations.schema, operation, request.variables, new_context)
+            except NotSubscribed as refused:
+                return _once(told(refused.result, call.request_id)[0])
+            return _each(results, call.request_id)
         asked = None
         if operation.is_mutation and (key := headers.get("idempotency-key")) is not None:
             normal = graphql.print_ast(operation.document)
-            asked = call.idempotency(key, b"graphql", normal.encode(), (name or "").encode(), canonical(variables))
-        context = replace(call.engine.context(actor, call.request_id), most_rows=MAX_ROWS_CHOSEN)
+            parts = (normal.encode(), (request.name or "").encode(), canonical(request.variables))
+            asked = call.idempotency(key, b"graphql", *parts)
 
         def render(result: Result) -> Answer:
-            return rendered(result, media_type, call.request_id)
+            return rendered(result, accepted.rather, call.request_id)
 
-        return await execute(self._schema, operation, variables, context, render, asked)
+        schema = self._operations.schema
+        answer = await execute(schema, operation, request.variables, new_context(), render, asked)
+        return _once(orjson.loads(answer.body)) if accepted.only_events and method != "HEAD" else answer
+
+
+class Accepted(NamedTuple):
+    """What a caller takes as an answer."""
+
+    media_type: str | None
+    """Of one that is a single document; None if it takes none."""
+    events: bool
+    """Whether it takes an event stream."""
+
+    @property
+    def rather(self) -> str:
+        return self.media_type or RESPONSE_JSON
+
+    @property
+    def only_events(self) -> bool:
+        return self.media_type is None
+
+
+async def _once(response: dict[str, Any]) -> AsyncGenerator[bytes]:
+    yield _next(response)
+
+
+async def _each(results: AsyncGenerator[Result], request_id: str) -> AsyncGenerator[bytes]:
+    async with aclosing(results):
+        async for result in results:
+            yield _next(told(result, request_id)[0])
+
+
+def _next(response: dict[str, Any]) -> bytes:
+    return b"event: next\ndata: " + orjson.dumps(response) + b"\n\n"
 
 
 def negotiated(accept: str) -> str | None:
@@ -125,18 +177,22 @@ def negotiated(accept: str) -> str | None:
     return best[2] if best else None
 
 
+def accepts_events(accept: str) -> bool:
+    """Whether an event stream is named among what is accepted."""
+    for part in accept.split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        if name == EVENT_STREAM:
+            return all(_quality(one[2:]) > 0 for one in parameters if one.startswith("q="))
+    return False
+
+
 def rendered(result: Result, media_type: str, request_id: str) -> Answer:
     """A GraphQL response. A request that was not executed has no data entry, and fails as a whole."""
-    body: dict[str, Any] = {}
-    failures = [(error, error_of(error, request_id)) for error in result.errors]
-    if failures:
-        body["errors"] = [_error(error, failure, request_id) for error, failure in failures]
-    if result.executed:
-        body["data"] = result.data
+    body, first = told(result, request_id)
     headers = {"content-type": f"{media_type}; charset=utf-8"}
     status = 200
     if result.data is None:
-        first = failures[0][1]
+        assert first is not None
         if first.status >= 500 or (media_type == RESPONSE_JSON and not result.executed):
             status = first.status
         if first.retry_after is not None:
@@ -149,37 +205,7 @@ def refusal(error: DomainError, media_type: str | None, request_id: str) -> Answ
     headers = {"content-type": f"{media_type or PLAIN_JSON}; charset=utf-8", **error.headers}
     if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
-    body = {"errors": [{"message": error.message, "extensions": _extensions(error, request_id)}]}
-    return Answer(error.status, orjson.dumps(body), headers)
-
-
-def _error(error: GraphQLError, failure: DomainError, request_id: str) -> dict[str, Any]:
-    content: dict[str, Any] = {"message": failure.message}
-    if error.locations:
-        content["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
-    if error.path:
-        content["path"] = list(error.path)
-    content["extensions"] = _extensions(failure, request_id)
-    return content
-
-
-def _extensions(error: DomainError, request_id: str) -> dict[str, Any]:
-    content: dict[str, Any] = {"code": error.code.value}
-    if error.code is Code.INTERNAL_ERROR:
-        content["requestId"] = request_id
-    if error.fields:
-        content["fields"] = {camel_path(path): text for path, text in error.fields.items()}
-    if error.reason is not None:
-        content["reason"] = error.reason
-    if error.allowed_actions is not None:
-        content["allowedActions"] = [action.upper() for action in error.allowed_actions]
-    return content
-
-
-def camel_path(path: str) -> str:
-    """`items[0].unit_price` → `items[0].unitPrice`."""
-    first, *rest = path.split("_")
-    return first + "".join(part[:1].upper() + part[1:] for part in rest)
+    return Answer(error.status, orjson.dumps({"errors": told_refusal(error, request_id)}), headers)
 
 
 async def _read_post(headers: Headers, call: Call) -> Mapping[str, Any]:
@@ -219,19 +245,6 @@ def _read_get(query: str) -> Mapping[str, Any]:
         else:
             request.pop(name, None)
     return request
-
-
-def _members(request: Mapping[str, Any]) -> tuple[str, str | None, Mapping[str, Any]]:
-    text, name, variables = request.get("query"), request.get("operationName"), request.get("variables")
-    if not isinstance(text, str) or not text.strip():
-        raise DomainError(Code.VALIDATION_ERROR, "The member query must be a GraphQL document.")
-    if name is not None and not isinstance(name, str):
-        raise DomainError(Code.VALIDATION_ERROR, "The member operationName must be a string.")
-    if variables is not None and not isinstance(variables, dict):
-        raise DomainError(Code.VALIDATION_ERROR, "The member variables must be an object.")
-    if not isinstance(request.get("extensions", None), dict | None):
-        raise DomainError(Code.VALIDATION_ERROR, "The member extensions must be an object.")
-    return text, name or None, variables or {}
 
 
 def _quality(text: str) -> float:

@@ -10,20 +10,19 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import Context
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
-if TYPE_CHECKING:
-    from arcbilling.redis_link import RedisLink
+from resolvers.database import Channel
 
 Hint = Literal["events", "keys"]
 """`events`: events were numbered. `keys`: API keys were changed or revoked."""
 
 
 class Hints:
-    """Tells hints and hears them; without Redis within this process alone."""
+    """Tells hints and hears them, by Redis or PostgreSQL in the other processes too; without a channel in this one."""
 
-    def __init__(self, link: "RedisLink | None" = None) -> None:
-        self._link = link
+    def __init__(self, channel: Channel | None = None) -> None:
+        self._channel = channel
         self._me = secrets.token_hex(8)
         self._calls: defaultdict[str, list[Callable[[], None]]] = defaultdict(list)
         self._untold: set[Hint] = set()
@@ -34,17 +33,18 @@ class Hints:
         self._calls[hint].append(call)
 
     def tell(self, hint: Hint) -> None:
-        """Tells everyone: who is in this process at once, the others as soon as Redis takes it."""
+        """Tells everyone: who is in this process at once, the others as soon as the channel takes it."""
         self._call(hint)
-        if self._link is not None:
+        if self._channel is not None:
             self._untold.add(hint)
             if self._telling is None or self._telling.done():
-                self._telling = asyncio.create_task(self._publish(self._link), name="hints", context=Context())
+                self._telling = asyncio.create_task(self._publish(self._channel), name="hints", context=Context())
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Hears the other processes for as long as the block."""
-        hearing = None if self._link is None else asyncio.create_task(self._hear(self._link), name="hearing hints")
+        channel = self._channel
+        hearing = None if channel is None else asyncio.create_task(self._hear(channel), name="hearing hints")
         try:
             yield
         finally:
@@ -57,14 +57,13 @@ class Hints:
         if self._telling is not None:
             await asyncio.wait([self._telling])
 
-    async def _publish(self, link: "RedisLink") -> None:
+    async def _publish(self, channel: Channel) -> None:
         while self._untold:
-            message = f"{self._me} {self._untold.pop()}"
-            # Where Redis does not take it, the others find out by looking.
-            await link.publish(link.name("hints"), message)
+            # Where the channel does not take it, the others find out by looking.
+            await channel.publish(f"{self._me} {self._untold.pop()}")
 
-    async def _hear(self, link: "RedisLink") -> None:
-        async for message in link.heard(link.name("hints")):
+    async def _hear(self, channel: Channel) -> None:
+        async for message in channel.heard():
             if message is None:
                 for hint in get_args(Hint):
                     self._call(hint)

@@ -6,6 +6,7 @@ known few values each; nothing that a stranger writes becomes one.
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import prometheus_client
@@ -53,6 +54,19 @@ class Metrics:
             registry=own,
             multiprocess_mode="livesum",
         )
+        self._streams = Gauge(
+            "arcbilling_streams",
+            "Sockets and event streams that are open.",
+            ("transport",),
+            registry=own,
+            multiprocess_mode="livesum",
+        )
+        self._attempts = Counter(
+            "arcbilling_delivery_attempts",
+            "Attempts at deliveries: delivered, retried later, or failed for good.",
+            ("outcome",),
+            registry=own,
+        )
         self._commits = Counter("arcbilling_commits", "Units of work that were committed.", registry=own)
         self._steps = Counter("arcbilling_loop_steps", "Steps of background loops.", ("loop", "outcome"), registry=own)
         self._succeeded = Gauge(
@@ -71,6 +85,19 @@ class Metrics:
         requests, durations = series
         requests.inc()
         durations.observe(seconds)
+
+    @contextmanager
+    def streaming(self, transport: str) -> Iterator[None]:
+        """Counts a stream as open for as long as the block."""
+        open_ones = self._streams.labels(transport)
+        open_ones.inc()
+        try:
+            yield
+        finally:
+            open_ones.dec()
+
+    def delivery(self, outcome: str) -> None:
+        self._attempts.labels(outcome).inc()
 
     def step(self, loop: str, succeeded: bool) -> None:
         self._steps.labels(loop, "succeeded" if succeeded else "failed").inc()
@@ -128,6 +155,9 @@ def _stored(stored: Figures | None) -> Iterator[Metric]:
         return
     yield CounterMetricFamily("arcbilling_events_numbered", "Events that have a number.", stored.numbered)
     yield GaugeMetricFamily("arcbilling_events_unnumbered", "Events that wait for their number.", stored.unnumbered)
+    yield GaugeMetricFamily("arcbilling_deliveries_due", "Deliveries that could be made by now.", stored.due)
+    waited = 0.0 if stored.due_since is None else max(0.0, (clock.now() - stored.due_since).total_seconds())
+    yield GaugeMetricFamily("arcbilling_delivery_oldest_due_seconds", "How long the oldest of them waits.", waited)
     calls = GaugeMetricFamily("arcbilling_module_calls", "Module calls that are not done.", labels=["status"])
     for status, number in stored.module_calls.items():
         calls.add_metric([status], number)

@@ -2,7 +2,8 @@
 
 uvicorn waits for a request as long as it takes, holds whatever headers come, and refuses in plain text. Here a head and
 a body have seconds, a head has a size, what was answered already is not read to its end, and an answer that nobody
-reads is not held. No upgrade is offered: one that is asked for is ignored, and the request served as it stands.
+reads is not held. The only upgrade that is offered is that to a WebSocket at /graphql: any other that is asked for is
+ignored, and the request served as it stands.
 """
 
 import secrets
@@ -34,6 +35,9 @@ SECONDS_TO_READ = 10
 
 BYTES_ON_THE_WAY = 64 * 1024
 """So much of an answer the system holds for a caller: with more, slow reading would look like none for a long while."""
+
+MAX_SOCKET_HEADERS = 100
+"""What opens a WebSocket is read by another parser, which takes little more."""
 
 MAX_URL = 65_535
 """The parser of URLs takes no more."""
@@ -98,7 +102,7 @@ class Protocol(HttpToolsProtocol):
     def _parse(self, data: memoryview) -> None:
         """Feeds the parser, which would drop the body of a request that asks for an upgrade, and what follows it.
 
-        Such a head is read again, by a new parser, without the header that asks.
+        Such a head is read again, by a new parser, without the header that asks; unless it opens a WebSocket.
         """
         while True:
             try:
@@ -106,6 +110,13 @@ class Protocol(HttpToolsProtocol):
                 return
             except httptools.HttpParserUpgrade as upgrade:
                 data = data[upgrade.args[0] :]
+                if self._opens_socket():
+                    self._disarm()
+                    self.scope["method"] = "GET"
+                    self.handle_websocket_upgrade()
+                    if data:
+                        self.transport.get_protocol().data_received(bytes(data))  # type: ignore[attr-defined]
+                    return
                 start = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
                 lines = [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
                 self.parser = httptools.HttpRequestParser(self)
@@ -153,6 +164,18 @@ class Protocol(HttpToolsProtocol):
             return
         self._disarm()
         super().on_message_complete()
+
+    def _opens_socket(self) -> bool:
+        """Whether the head that was read asks for a WebSocket where there is one, and no answer is owed before."""
+        return (
+            self._get_upgrade() == b"websocket"
+            and self.ws_protocol_class is not None
+            and self.parser.get_method() == b"GET"
+            and self.parser.get_http_version() == "1.1"
+            and self.url.partition(b"?")[0].rstrip(b"/") == b"/graphql"
+            and len(self.headers) <= MAX_SOCKET_HEADERS
+            and (self.cycle is None or self.cycle.response_complete)
+        )
 
     # Deadlines and refusals
 

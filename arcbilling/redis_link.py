@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from contextvars import Context
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -54,6 +55,10 @@ class RedisLink:
     def name(self, *parts: str) -> str:
         """The name of a key or a channel of this installation."""
         return ":".join(("arcbilling", self._namespace, *parts))
+
+    def channel(self, *parts: str) -> "RedisChannel":
+        """A channel of this installation."""
+        return RedisChannel(self, self.name(*parts))
 
     async def check(self) -> None:
         """Finds out at start-up whether Redis is there; if it is not, the log says so."""
@@ -139,6 +144,20 @@ class RedisLink:
                 break
         self._here.set()
         log.info("Redis is back")
+
+
+@dataclass(frozen=True)
+class RedisChannel:
+    """A channel by its name."""
+
+    link: RedisLink
+    name: str
+
+    async def publish(self, message: str) -> None:
+        await self.link.publish(self.name, message)
+
+    def heard(self) -> AsyncIterator[str | None]:
+        return self.link.heard(self.name)
 
 
 async def _patiently(question: Awaitable[T]) -> T:

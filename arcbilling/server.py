@@ -2,24 +2,26 @@
 
 import asyncio
 import fcntl
+import gc
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from multiprocessing import parent_process
 from types import FrameType
 from typing import NoReturn
 
 import uvicorn
 
-from arcbilling import __version__, logs
+from arcbilling import __version__, logs, sockets
 from arcbilling import settings as settings_module
 from arcbilling.app import App
 from arcbilling.protocol import Protocol
 from arcbilling.settings import Settings, env_name
+from arcbilling.sockets import Socket
 from arcbilling.workers import Workers, shared_metrics
 
 SECONDS_TO_DRAIN = 10
@@ -61,10 +63,10 @@ def serve(settings: Settings, command: str) -> None:
         _greet(settings, url, command)
         if settings.workers > 1:
             with shared_metrics():
-                config = _config("arcbilling.server:worker", settings.workers)
+                config = configuration("arcbilling.server:worker", settings.workers)
                 started = Workers(config, [listener], settings.shutdown_delay + SECONDS_TO_DRAIN).serve()
         else:
-            started = _serve_here(_config(lambda: _application(settings)), listener)
+            started = _serve_here(configuration(lambda: _application(settings)), listener)
         if not started:
             raise CannotServe("The server could not start; the log says why.")
 
@@ -76,9 +78,20 @@ def worker() -> App:
     return _application(settings)
 
 
+class _Served(App):
+    """The application whose start-up is never garbage: looking through it would stop everything for 0.1 s at times."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with super().running():
+            gc.collect()
+            gc.freeze()
+            yield
+
+
 def _application(settings: Settings) -> App:
     """Made by uvicorn in the process that serves, once its own handlers of signals stand."""
-    app = App(settings)
+    app = _Served(settings)
     _heed_signals(app, settings.shutdown_delay)
     return app
 
@@ -112,7 +125,7 @@ def _heed_signals(app: App, delay: float) -> None:
         loop.add_reader(parent.sentinel, orphaned)
 
 
-def _config(application: str | Callable[[], App], workers: int = 1) -> uvicorn.Config:
+def configuration(application: str | Callable[[], App], workers: int = 1) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         factory=True,
@@ -124,7 +137,11 @@ def _config(application: str | Callable[[], App], workers: int = 1) -> uvicorn.C
         lifespan="on",
         loop="uvloop",
         http=Protocol,
-        ws="none",
+        ws=Socket,
+        ws_max_size=sockets.MAX_MESSAGE,
+        ws_ping_interval=sockets.SECONDS_BETWEEN_PINGS,
+        ws_ping_timeout=sockets.SECONDS_TO_ANSWER,
+        ws_per_message_deflate=False,  # it takes more memory than all else of a socket
         timeout_keep_alive=SECONDS_IDLE,
         timeout_graceful_shutdown=SECONDS_TO_DRAIN,
         timeout_worker_healthcheck=SECONDS_TO_SHOW_LIFE,

@@ -294,7 +294,17 @@ class Settings:
     webhook_allow_nets: tuple[Network, ...] = _setting(
         "",
         _networks,
-        "Private networks that webhooks may reach, comma-separated CIDRs. Not used by this version.",
+        "Private networks that webhooks may reach, over http too, comma-separated CIDRs. Empty: only https to public "
+        "addresses.",
+    )
+    deliver: bool = _setting(
+        "on", _flag, "Send webhooks from the processes that serve. Off: `arcbilling worker` does, in others."
+    )
+    events_kept_days: int = _setting(
+        "90", _number(1, 36500), "Days that events and the deliveries that are done with are kept."
+    )
+    attempts_kept_days: int = _setting(
+        "30", _number(1, 36500), "Days that attempts at deliveries are kept, with what was answered."
     )
     trusted_proxies: tuple[Network, ...] = _setting(
         "", _networks, "Networks of the proxies whose `X-Forwarded-For` is believed, comma-separated CIDRs."

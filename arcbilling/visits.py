@@ -36,45 +36,78 @@ class Visits:
         self._log = logs.visits(settings) if settings.access_log else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         began = time.perf_counter()
         status = 0
+        closed: int | None = None
+        opened: float | None = None
+        """When an answer began that has no end of its own: how long it takes from there is nobody's wait."""
+
+        def open_now() -> None:
+            nonlocal opened
+            opened = time.perf_counter()
+            self._metrics.in_flight.dec()
 
         async def sending(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                if self._drain.announced:
-                    message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            nonlocal status, closed
+            match message["type"]:
+                case "http.response.start":
+                    status = message["status"]
+                    if self._drain.announced:
+                        message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+                    if _is_stream(message):
+                        open_now()
+                case "websocket.accept":
+                    status = 101
+                    open_now()
+                case "websocket.http.response.start":
+                    status = message["status"]
+                case "websocket.close":
+                    closed = message["code"]
             await send(message)
 
         self._metrics.in_flight.inc()
         try:
             await self._app(scope, receive, sending)
         finally:
-            self._metrics.in_flight.dec()
-            self._tell(scope, status, time.perf_counter() - began)
+            now = time.perf_counter()
+            if opened is None:
+                self._metrics.in_flight.dec()
+            self._count(scope, status, (opened or now) - began)
+            self._tell(scope, status, now - began, closed)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
-        state = scope.get("state", {})
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
         door = _DOORS.get(door_of(scope["path"]) or "", "pages")
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        self._metrics.request(door, method, route_of(scope), status, seconds)
+        self._metrics.request(door, _method(scope), route_of(scope), status, seconds)
+
+    def _tell(self, scope: Scope, status: int, seconds: float, closed: int | None) -> None:
+        state = scope.get("state", {})
         if self._log is None:
             return
         tell = self._log.debug if scope["path"].rstrip("/") in PROBES else self._log.info
         call = state.get("call")
         tell(
             "access",
-            method=method,
+            method=_method(scope),
             path=(scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0][:LONGEST_PATH],
             status=status or None,  # None: the caller went away before the answer
             ms=round(seconds * 1000, 1),
             actor=call.actor.name if call is not None and call.actor is not None else None,
             ip=state["ip"] if "ip" in state else client_ip(scope, Headers(scope=scope), self._settings),
+            **({} if closed is None else {"closed": closed}),
         )
+
+
+def _method(scope: Scope) -> str:
+    """The method, where it is one of the known few; what opens a WebSocket is a GET."""
+    method = scope.get("method", "GET")
+    return method if method in _METHODS else "other"
+
+
+def _is_stream(start: Message) -> bool:
+    """Whether an answer is an event stream."""
+    return any(
+        name == b"content-type" and value.startswith(b"text/event-stream") for name, value in start.get("headers", ())
+    )
 
 
 def route_of(scope: Scope) -> str:

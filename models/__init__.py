@@ -13,6 +13,7 @@ MODULES = (
     "models.tickets",
     "models.api_keys",
     "models.events",
+    "models.webhooks",
     "models.records",
     "models.installation",
 )

@@ -121,3 +121,39 @@ class ModuleCallStatus(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+class WebhookStatus(StrEnum):
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+class DisabledReason(StrEnum):
+    """Why an endpoint is disabled: by staff, by its own answer 410, or because nothing succeeded for five days."""
+
+    MANUAL = "manual"
+    GONE = "gone"
+    FAILING = "failing"
+
+
+class Circuit(StrEnum):
+    """Closed: everything is sent. Open: it fails, and one delivery at a time is tried. Draining: it is back."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    DRAINING = "draining"
+
+
+class DeliveryStatus(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class AttemptTrigger(StrEnum):
+    """Auto: its time had come. Probe: whether the endpoint is back. Manual: staff asked for it."""
+
+    AUTO = "auto"
+    PROBE = "probe"
+    MANUAL = "manual"

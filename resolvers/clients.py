@@ -1,7 +1,9 @@
 """Queries of clients."""
 
+from collections.abc import Collection
+
 from models.clients import Client, ClientRow
-from resolvers.tables import Table, Where, WriteSession, equal
+from resolvers.tables import Session, Table, Where, WriteSession, equal
 
 PERSONAL = (
     "first_name",
@@ -35,3 +37,11 @@ def search(text: str) -> Where:
 
 async def email_taken(session: WriteSession, email_key: str, except_id: int = 0) -> bool:
     return await table.exists(session, equal("email_key", email_key) & Where("id <> ?", (except_id,)))
+
+
+async def erased(session: Session, ids: Collection[int]) -> set[int]:
+    """Those of the clients that were erased."""
+    if not ids:
+        return set()
+    which = f"id IN ({', '.join('?' * len(ids))}) AND deleted_at IS NOT NULL"
+    return {id for (id,) in await session.connection.fetch(f"SELECT id FROM clients WHERE {which}", tuple(ids))}

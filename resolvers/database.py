@@ -3,7 +3,7 @@
 The two engines are in `resolvers.engines`; nothing else knows which one it speaks to.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -56,6 +56,18 @@ class Transaction(Connection, Protocol):
     async def rollback(self) -> None: ...
 
 
+class Channel(Protocol):
+    """How processes tell each other something at once. Nothing depends on it: a message may be lost."""
+
+    async def publish(self, message: str) -> None:
+        """Tells whoever listens; never fails."""
+        ...
+
+    def heard(self) -> AsyncIterator[str | None]:
+        """What is told, without end; None when listening begins anew, so that some may be missed."""
+        ...
+
+
 class Database(Protocol):
     """An open database: how to read, how to write, how to store the values that the engine has no type for."""
 
@@ -63,6 +75,8 @@ class Database(Protocol):
     """Reads from the last commit. Runs each statement by itself."""
     on_statement: Callable[[str], None] | None
     """Called with each statement before it runs: for tests and for counting."""
+    channel: Channel | None
+    """How the processes that use it tell each other something; None where the engine has no means."""
 
     async def connect(self) -> None: ...
 

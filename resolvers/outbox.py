@@ -4,16 +4,22 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
+from arcbilling import clock
 from models.events import Event, EventHead, EventHeadRow, EventRow
+from resolvers import deliveries
 from resolvers.database import Database
-from resolvers.tables import EVERYTHING, Session, Table, WriteSession, equal, written
+from resolvers.tables import EVERYTHING, Session, Table, Where, WriteSession, equal, written
 
 table = Table(Event, EventRow, owner="client_id", live="sequence IS NOT NULL", unaudited=True)
 _unseen = Table(Event, EventRow, unaudited=True)
 _head = Table(EventHead, EventHeadRow, unaudited=True)
 
 BATCH = 500
+PORTION = 500
+PORTION_LENGTH = 512 * 1024
+"""So many events are read at once at most, and so many characters of them at about that."""
 REWRITTEN_AT_ONCE = 200
 _NUMBER = """
     UPDATE events SET sequence = numbered.place
@@ -68,18 +74,78 @@ async def by_public_id(session: Session, public_id: str) -> EventRow | None:
     return await table.first(session, equal("public_id", public_id))
 
 
+async def oldest(session: Session, where: Where = EVERYTHING) -> EventRow | None:
+    """The first event that is kept."""
+    rows = await table.all(session, where, order="sequence", limit=1)
+    return rows[0] if rows else None
+
+
+async def last_number(session: Session) -> int:
+    """The last number that was given out."""
+    (head,) = await _head.all(session)
+    return head.last_sequence
+
+
+class Portion(NamedTuple):
+    """Some of the events beyond a number, and how far they reach: none up to there is missing."""
+
+    rows: list[EventRow]
+    reached: int
+
+
+async def following(session: Session, after: int, to: int | None = None, where: Where = EVERYTHING) -> Portion:
+    """The events beyond a number, in order: so many as are good to hold at once."""
+    beyond = Where("sequence > ?", (after,)) & where
+    if to is not None:
+        beyond &= Where("sequence <= ?", (to,))
+    sizes = await table.sizes(session, beyond, "sequence", "payload", PORTION)
+    if not sizes:
+        return Portion([], after if to is None else to)
+    fitting = _fitting([size for _, size in sizes])
+    last = sizes[fitting - 1][0]
+    rows = await table.all(session, beyond & Where("sequence <= ?", (last,)), order="sequence", limit=PORTION)
+    is_all = fitting == len(sizes) < PORTION
+    return Portion(rows, to if is_all and to is not None else last)
+
+
+def _fitting(sizes: list[int]) -> int:
+    """How many of the first are good to hold at once: at least one."""
+    room = PORTION_LENGTH
+    for place, size in enumerate(sizes, 1):
+        room -= size
+        if room <= 0:
+            return place
+    return len(sizes)
+
+
 async def sequence_committed(database: Database) -> int:
     """Numbers committed events without a gap, oldest first; tells how many. One transaction for each batch.
 
-    An id is given before the commit, so ids become visible out of order; a sequence number is given after it.
+    An id is given before the commit, so ids become visible out of order; a sequence number is given after it. What is
+    numbered is queued for the endpoints that want it, in the same transaction.
     """
     if not await database.reader.fetch("SELECT 1 FROM events WHERE sequence IS NULL LIMIT 1"):
         return 0
     async with written(database) as session:
-        (head,) = await _head.all_locked(session, EVERYTHING)
-        numbered = await session.connection.fetch(_NUMBER, (head.last_sequence, BATCH))
-        await _head.save(session, head, head._replace(last_sequence=head.last_sequence + len(numbered)))
-    return len(numbered)
+        return await _number(session)
+
+
+async def number_all(session: WriteSession) -> int:
+    """Numbers every event that was committed until now; tells the last number. Nobody else does until the commit."""
+    while await _number(session):
+        pass
+    (head,) = await _head.all(session)
+    return head.last_sequence
+
+
+async def _number(session: WriteSession) -> int:
+    (head,) = await _head.all_locked(session, EVERYTHING)
+    numbered = len(await session.connection.fetch(_NUMBER, (head.last_sequence, BATCH)))
+    last = head.last_sequence + numbered
+    await _head.save(session, head, head._replace(last_sequence=last))
+    if numbered:
+        await deliveries.fan_out(session, head.last_sequence, last, clock.now())
+    return numbered
 
 
 async def rewrite_for_erasure(

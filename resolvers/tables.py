@@ -172,12 +172,25 @@ class Table(Generic[R]):
             found[getattr(row, parent)].append(row)
         return [found[id] for id in ids]
 
-    async def extent(self, session: Session, parent: str, ids: Collection[int], column: str) -> tuple[int, int]:
-        """How many rows there are below several parents, and how long the texts of a column are in all."""
+    async def extent(
+        self, session: Session, parent: str, ids: Collection[int], column: str, latest: int | None = None
+    ) -> tuple[int, int]:
+        """How many rows there are below several parents, or of the latest below each, and how long a column's texts
+        are in all."""
         scope = self._scoped(session, one_of(parent, ids))
-        sql = f"SELECT count(*), coalesce(sum(length({column})), 0) FROM {self.name}{_clause(scope)}"
+        source = f"{self.name}{_clause(scope)}"
+        if latest is not None:
+            place = f"row_number() OVER (PARTITION BY {parent} ORDER BY id DESC) AS place"
+            source = f"(SELECT {column}, {place} FROM {source}) AS ranked WHERE place <= {latest}"
+        sql = f"SELECT count(*), coalesce(sum(length({column})), 0) FROM {source}"
         ((number, characters),) = await session.connection.fetch(sql, scope.values)
         return int(number), int(characters)
+
+    async def sizes(self, session: Session, where: Where, order: str, column: str, limit: int) -> list[tuple[int, int]]:
+        """How long the texts of a column are, each by the column that gives the order."""
+        scope = self._scoped(session, where)
+        sql = f"SELECT {order}, length({column}) FROM {self.name}{_clause(scope)} ORDER BY {order} LIMIT {limit}"
+        return [(place, size) for place, size in await session.connection.fetch(sql, scope.values)]
 
     async def exists(self, session: Session, where: Where) -> bool:
         scope = self._scoped(session, where)

@@ -1,6 +1,6 @@
 """The REST door: an ASGI application for everything below /api/v1."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,18 +12,18 @@ from graphql import GraphQLSchema
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from rest_compat import event_log
 from rest_compat.openapi import openapi
 from rest_compat.plans import Plan, compile_plans
+from rest_compat.reading import PREFIX, read_no_query, read_query
 from rest_compat.reading import read_body as read_members
-from rest_compat.reading import read_no_query, read_query
 from schema.calls import Call, Disconnected
 from schema.decoding import DecodingError, canonical, decode
 from schema.errors import Code, DomainError, internal
-from schema.execution import Answer, Result, error_of, execute
+from schema.execution import Answer, NotSubscribed, Result, error_of, execute, subscribe
 
 log = structlog.get_logger("arcbilling.rest")
 
-PREFIX = "/api/v1"
 JSON = {"content-type": "application/json"}
 
 
@@ -57,6 +57,9 @@ class RestApp:
         call: Call = scope["state"]["call"]
         try:
             answer = await self._answer(call, scope)
+            if not isinstance(answer, Answer):
+                await call.stream(send, answer, b"")
+                return
         except Disconnected:
             return
         except DomainError as error:
@@ -72,7 +75,8 @@ class RestApp:
         await send({"type": "http.response.start", "status": answer.status, "headers": raw})
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, call: Call, scope: Scope) -> Answer:
+    async def _answer(self, call: Call, scope: Scope) -> Answer | AsyncGenerator[bytes]:
+        """An answer, or the parts of an event stream."""
         path = scope["path"].removeprefix(PREFIX).rstrip("/")
         if path == "/openapi.json":
             scope["state"]["route"] = path
@@ -87,6 +91,9 @@ class RestApp:
             raise error_of(missing[0], call.request_id)
         query = scope["query_string"].decode("latin-1")
         headers = Headers(scope=scope)
+        if plan.route.is_stream:
+            variables = event_log.read_stream(query, headers.get("last-event-id"))
+            return await self._stream(call, plan, variables, scope["method"])
         if plan.operation.is_mutation:
             read_no_query(query)
             body = await _read_json(headers, call)
@@ -96,8 +103,10 @@ class RestApp:
         else:
             variables = {}
             asked = None
-            if plan.route.is_list:
-                variables = read_query(plan, query)
+            if plan.route.is_log:
+                variables = event_log.read_page(query)
+            elif plan.route.is_list:
+                variables = read_query(plan, query, matched.id)
             else:
                 read_no_query(query)
         if matched.id is not None:
@@ -108,11 +117,28 @@ class RestApp:
             if result.failed:
                 return failure(error_of(result.errors[0], call.request_id), call.request_id)
             assert result.data is not None
+            if plan.route.is_log:
+                return event_log.page(plan, result.data["data"], variables)
             if plan.route.is_list:
                 return _list(plan, result.data["data"], variables, query)
             return _object(plan, result.data["data"])
 
         return await execute(self._schema, plan.operation, variables, context, render, asked)
+
+    async def _stream(
+        self, call: Call, plan: Plan, variables: Mapping[str, Any], method: str
+    ) -> Answer | AsyncGenerator[bytes]:
+        actor = call.admitted()
+        try:
+            results = await subscribe(
+                self._schema, plan.operation, variables, lambda: call.engine.context(actor, call.request_id)
+            )
+        except NotSubscribed as refused:
+            raise error_of(refused.result.errors[0], call.request_id) from None
+        if method == "HEAD":
+            await results.aclose()
+            return Answer(200, b"", event_log.STREAM_HEADERS)
+        return event_log.stream(plan, results, call.request_id)
 
     def _description(self, method: str) -> Answer:
         """The OpenAPI document, which needs no key."""
@@ -127,11 +153,11 @@ class RestApp:
         """The route; raises 404 and 405 as the contract says."""
         segments = path.split("/")[1:] if path else []
         id = None
-        if len(segments) >= 2:
+        if len(segments) >= 2 and tuple(segments) not in self._table:
             id = _id(segments[1])
             segments[1] = "{id}"
         methods = self._table.get(tuple(segments))
-        if methods is None or (len(segments) >= 2 and id is None):
+        if methods is None or ("{id}" in segments and id is None):
             raise DomainError(Code.NOT_FOUND, f"There is nothing at {PREFIX}{path}.")
         allowed = ", ".join([*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"])
         if method == "OPTIONS":
@@ -147,6 +173,8 @@ def failure(error: DomainError, request_id: str) -> Answer:
     content: dict[str, Any] = {"code": error.code.value, "message": error.message}
     if error.fields:
         content["fields"] = error.fields
+    if error.reason is not None and error.allowed_actions is None:  # which actions are allowed, GraphQL alone says
+        content["reason"] = error.reason
     content["request_id"] = request_id
     headers = {**JSON, **error.headers}
     if error.retry_after is not None:
@@ -174,7 +202,8 @@ def _list(plan: Plan, data: Any, variables: Mapping[str, Any], query: str) -> An
     headers = dict(JSON)
     if cursor is not None:
         following = {name: value for name, value in given.items() if name not in ("page", "cursor")}
-        headers["link"] = f'<{PREFIX}{plan.route.path}?{urlencode({**following, "cursor": cursor})}>; rel="next"'
+        path = plan.route.path.replace("{id}", variables.get("id", ""))
+        headers["link"] = f'<{PREFIX}{path}?{urlencode({**following, "cursor": cursor})}>; rel="next"'
     body = {"status": "success", "data": [plan.convert(node) for node in data["nodes"]], "meta": meta}
     return Answer(200, orjson.dumps(body), headers)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from rest_compat import openapi_events
 from rest_compat.openapi_answers import HEADERS, answer, refusals
 from rest_compat.openapi_answers import components as answer_components
 from rest_compat.openapi_schemas import ID, Components, Schema, body_schema, parameter
@@ -74,7 +75,7 @@ def openapi(plans: Sequence[Plan], version: str) -> Schema:
         "webhooks": hooks,
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "description": "An API key."}},
-            "parameters": PARAMETERS,
+            "parameters": {**PARAMETERS, **openapi_events.PARAMETERS},
             "headers": HEADERS,
             **answer_components(),
             "schemas": {**components.schemas, **answer_components()["schemas"]},
@@ -118,6 +119,8 @@ def _parameters(plan: Plan) -> list[Schema]:
     if "{id}" in plan.route.path:
         parameters.append({"name": "id", "in": "path", "required": True, "description": "The id.", "schema": ID})
     parameters += [parameter(member) for member in plan.filter.members.values()]
+    if plan.route.is_log:
+        return [_parameter(name) for name in openapi_events.parameters(plan)]
     if plan.route.is_list:
         parameters.append(
             {

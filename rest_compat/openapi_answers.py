@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from rest_compat import openapi_events
 from rest_compat.openapi_schemas import Schema
 from rest_compat.plans import Plan
 from schema.errors import Code
@@ -181,6 +182,7 @@ ERROR: Schema = {
                     ),
                     "additionalProperties": {"type": "string"},
                 },
+                "reason": {"type": "string", "description": "What programs may go by: `CURSOR_EXPIRED`."},
                 "request_id": {"type": "string", "description": "The `X-Request-Id` of the answer."},
             },
         },
@@ -218,7 +220,7 @@ def components() -> dict[str, dict[str, Schema]]:
     """What the answers refer to."""
     error = {**ERROR, "examples": [_example(REFUSALS[400])]}
     responses = {one.name: _refusal(one) for one in REFUSALS.values()}
-    return {"responses": responses, "schemas": {"Meta": META, "Error": error}}
+    return {"responses": responses, "schemas": {"Meta": META, "EventMeta": openapi_events.META, "Error": error}}
 
 
 def answer(plan: Plan, data: Schema, example: Any) -> Schema:
@@ -227,8 +229,9 @@ def answer(plan: Plan, data: Schema, example: Any) -> Schema:
     members: dict[str, Schema] = {"status": {"type": "string", "const": "success"}, "data": data}
     shown: dict[str, Any] = {"status": "success", "data": example}
     if plan.route.is_list:
-        members |= {"data": {"type": "array", "items": data}, "meta": {"$ref": "#/components/schemas/Meta"}}
-        shown |= {"data": [example], "meta": META["examples"][0]}
+        name, meta = ("EventMeta", openapi_events.META) if plan.route.is_log else ("Meta", META)
+        members |= {"data": {"type": "array", "items": data}, "meta": {"$ref": f"#/components/schemas/{name}"}}
+        shown |= {"data": [example], "meta": meta["examples"][0]}
         headers["Link"] = "Link"
     if plan.route.status == 201:
         headers["Location"] = "Location"
@@ -238,6 +241,9 @@ def answer(plan: Plan, data: Schema, example: Any) -> Schema:
     content: Schema = {"schema": schema}
     if example is not None:
         content["example"] = shown
+    if plan.route.is_stream:
+        described = "Events as they happen, without end; a comment where there was none for 15 seconds."
+        return {"description": described, "headers": _headers(headers), "content": openapi_events.content(example)}
     described = "Created." if plan.route.status == 201 else "Success."
     return {"description": described, "headers": _headers(headers), "content": {"application/json": content}}
 

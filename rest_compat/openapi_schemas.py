@@ -9,17 +9,22 @@ from enum import Enum
 from typing import Any
 
 import graphql
-from graphql import GraphQLEnumType, GraphQLList, GraphQLNonNull, GraphQLObjectType
+from graphql import GraphQLEnumType, GraphQLInterfaceType, GraphQLList, GraphQLNonNull, GraphQLObjectType
 
 from rest_compat.plans import Output, Plan
 from schema import checks
 from schema.checks import MAX_ITEMS, Between, Check, Member, Shape, Text
+from schema.deliveries import SENT_EVENTS, sent_event
+from schema.endpoints import LONGEST_URL, endpoint_url
+from schema.events import CATALOGUE
 from schema.ids import Kind
 from schema.moments import since, until
+from schema.webhooks import EVERY_EVENT, event_name
 
 Schema = dict[str, Any]
 
 ID: Schema = {"type": "integer", "format": "int64", "minimum": 1}
+EVENT_ID: Schema = {"type": "string", "pattern": "^evt_[0-9A-HJKMNP-TV-Z]{26}$"}
 DATE: Schema = {"type": "string", "format": "date", "examples": ["2025-01-31"]}
 TIME: Schema = {"type": "string", "format": "date-time", "examples": ["2025-01-15T12:00:00Z"]}
 TIME_OR_DATE: Schema = {
@@ -43,6 +48,14 @@ FORMS: dict[Check, Schema] = {
     checks.country_code: {"pattern": "^[A-Za-z]{2,3}$", "examples": ["GB", "GBR"]},
     checks.host_name: {"format": "idn-hostname", "maxLength": 255, "examples": ["shop.example.com"]},
     checks.moment: {},
+    endpoint_url: {
+        "format": "uri",
+        "pattern": "^ *[Hh][Tt][Tt][Pp][Ss]?://[^ ]+ *$",
+        "maxLength": LONGEST_URL,
+        "examples": ["https://example.com/webhooks"],
+    },
+    event_name: {"enum": [EVERY_EVENT, *CATALOGUE]},
+    sent_event: {"enum": list(SENT_EVENTS)},
     since: TIME_OR_DATE,
     until: TIME_OR_DATE,
 }
@@ -56,6 +69,7 @@ SHOWN: dict[str, Schema] = {
     "Money": {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$", "examples": ["29.99"]},
     "Date": DATE,
     "DateTime": TIME,
+    "JSON": {"type": "object"},
 }
 """How the value of each GraphQL scalar is shown."""
 
@@ -160,7 +174,7 @@ class Components:
         whole = self._examples.get(type_name)
         return None if whole is None else {one.name: whole[one.name] for one in members if one.name in whole}
 
-    def object(self, type_: GraphQLObjectType, members: Sequence[Output]) -> Schema:
+    def object(self, type_: GraphQLObjectType | GraphQLInterfaceType, members: Sequence[Output]) -> Schema:
         schema = _described({"type": "object"}, _words(type_.description or "", None))
         schema["required"] = [one.name for one in members]
         schema["properties"] = {one.name: self.output(one) for one in members}
@@ -176,7 +190,7 @@ class Components:
         elif isinstance(named, GraphQLEnumType):
             schema = {"type": "string", "enum": [str(value.value) for value in named.values.values()]}
         else:
-            schema = SHOWN[named.name]
+            schema = EVENT_ID if named is graphql.GraphQLID and not output.is_integer_id else SHOWN[named.name]
         if isinstance(graphql.get_nullable_type(output.type), GraphQLList):
             schema = {"type": "array", "items": schema}
         if not isinstance(output.type, GraphQLNonNull):

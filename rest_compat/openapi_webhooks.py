@@ -8,9 +8,9 @@ from typing import Any
 
 import graphql
 import orjson
-from graphql import GraphQLObjectType
+from graphql import GraphQLList, GraphQLObjectType
 
-from rest_compat.openapi_schemas import TIME, Components, Schema, nullable
+from rest_compat.openapi_schemas import EVENT_ID, TIME, Components, Schema, nullable
 from rest_compat.plans import Plan
 from schema.erasure import PERSONAL_MEMBERS
 from schema.events import CATALOGUE, Event, canonical
@@ -20,9 +20,9 @@ _SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 TAG: Schema = {
     "name": "Webhooks",
     "description": (
-        "What a webhook endpoint is sent, as a POST with a JSON body. This version records the events and does not "
-        "send them yet.\n\nAn endpoint that answers 2xx has received it; "
-        "anything else is tried again, with the same `webhook-id`.\n\n"
+        "URLs that events are sent to, each as a POST with a JSON body.\n\nAn endpoint that answers 2xx has received "
+        "it; anything else is tried again, ten times within three days, with the same `webhook-id`. Events about one "
+        "object are sent in their order.\n\n"
         "To check a message: `signature`, always the last member, is `sha256=` and the hexadecimal HMAC-SHA256, with "
         "the endpoint's secret as it was shown, of the body without that member (its last 87 bytes replaced by `}`). "
         "The `webhook-` headers are those of Standard Webhooks and sign the whole body. The examples are signed "
@@ -49,7 +49,7 @@ _HEADERS: tuple[Schema, ...] = (
         "in": "header",
         "required": True,
         "description": "Id of the event, the same on every attempt: what was received twice is known by it.",
-        "schema": {"type": "string", "pattern": "^evt_[0-9A-HJKMNP-TV-Z]{26}$"},
+        "schema": EVENT_ID,
         "example": _ID,
     },
     {
@@ -134,7 +134,8 @@ def _signed(unsigned: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
 def _object(plan: Plan, components: Components) -> Schema:
     """The object as lists show it, without what is nested in it; what is personal may have been erased."""
-    schema = components.object(plan.type, [one for one in plan.output if not one.members])
+    plain = [one for one in plan.output if not isinstance(graphql.get_nullable_type(one.type), GraphQLList)]
+    schema = components.object(plan.type, plain)
     for name in PERSONAL_MEMBERS & set(schema["properties"]):
         schema["properties"][name] = nullable(schema["properties"][name])
     return schema

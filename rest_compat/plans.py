@@ -17,6 +17,8 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLEnumType,
+    GraphQLField,
+    GraphQLInterfaceType,
     GraphQLList,
     GraphQLObjectType,
     GraphQLOutputType,
@@ -24,13 +26,20 @@ from graphql import (
     OperationDefinitionNode,
     SelectionSetNode,
 )
+from strawberry.types.field import StrawberryField
 
 from rest_compat.routes import ROUTES, Route
 from schema.checks import Member, Shape
 from schema.documents import Operation, compile_operation
-from schema.fields import COMMANDS, QUERIES, Root
+from schema.fields import COMMANDS, QUERIES, SUBSCRIPTIONS, Root
 
 DOCUMENTS = Path(__file__).parent / "documents"
+
+ROOTS = {
+    graphql.OperationType.QUERY: QUERIES,
+    graphql.OperationType.MUTATION: COMMANDS,
+    graphql.OperationType.SUBSCRIPTION: SUBSCRIPTIONS,
+}
 
 Convert = Callable[[Any], Any]
 
@@ -47,6 +56,8 @@ class Output:
     type: GraphQLOutputType
     description: str
     members: tuple["Output", ...] = ()
+    is_integer_id: bool = False
+    """Whether it is a typed id, which is shown as its integer; those of events are shown as they are."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ class Plan:
     """For lists: the filters of the query string."""
     sorts: dict[str, str]
     """For lists: value of `?sort=` → GraphQL's name."""
-    type: GraphQLObjectType
+    type: GraphQLObjectType | GraphQLInterfaceType
     """What is answered; of a list, one of its objects."""
     output: tuple[Output, ...]
     convert: Convert
@@ -97,11 +108,10 @@ def _read_documents(schema: GraphQLSchema) -> dict[str, tuple[DocumentNode, Oper
 def _compile(schema: GraphQLSchema, route: Route, whole: DocumentNode, definition: OperationDefinitionNode) -> Plan:
     fragments = {node.name.value: node for node in whole.definitions if isinstance(node, FragmentDefinitionNode)}
     document = DocumentNode(definitions=(definition, *_used(definition.selection_set, fragments).values()))
-    (field,) = definition.selection_set.selections
-    assert isinstance(field, FieldNode)
-    is_query = definition.operation is graphql.OperationType.QUERY
-    root = (QUERIES if is_query else COMMANDS)[field.name.value]
-    parent = schema.query_type if is_query else schema.mutation_type
+    field = _answering(definition)
+    is_mutation = definition.operation is graphql.OperationType.MUTATION
+    root = ROOTS[definition.operation][field.name.value]
+    parent = schema.get_root_type(definition.operation)
     assert parent is not None
     type_ = parent.fields[field.name.value].type
     selection = field.selection_set
@@ -109,14 +119,15 @@ def _compile(schema: GraphQLSchema, route: Route, whole: DocumentNode, definitio
         selection, type_ = _nodes(selection, type_)
     output = tuple(_outputs(selection, type_, fragments))
     answered = graphql.get_named_type(type_)
-    assert isinstance(answered, GraphQLObjectType)
+    assert isinstance(answered, GraphQLObjectType | GraphQLInterfaceType)
+    assert route.is_stream == (definition.operation is graphql.OperationType.SUBSCRIPTION)
     sort = root.arguments.members.get("sort")
     return Plan(
         route=route,
         operation=compile_operation(schema, document, definition),
         root=root,
-        body=_body(root) if not is_query else Shape({}, dict),
-        filter=_shape(root.arguments.members.get("filter")),
+        body=_body(root) if is_mutation else Shape({}, dict),
+        filter=_without(_shape(root.arguments.members.get("filter")), route.below),
         sorts={_sort_text(one): one.name for one in sort.type} if sort is not None else {},
         type=answered,
         output=output,
@@ -137,6 +148,20 @@ def _body(root: Root) -> Shape:
 
 def _shape(member: Member | None) -> Shape:
     return member.shape if member is not None and member.shape is not None else Shape({}, dict)
+
+
+def _without(shape: Shape, name: str | None) -> Shape:
+    """The filters without the one that the path gives."""
+    assert name is None or name in shape.members, f"the path stands for the filter {name}, and there is none"
+    return Shape({key: member for key, member in shape.members.items() if key != name}, shape.make)
+
+
+def _answering(definition: OperationDefinitionNode) -> FieldNode:
+    """The root field that is answered, called `data`; others are there to fail, such as a list's object of the path."""
+    for node in definition.selection_set.selections:
+        if isinstance(node, FieldNode) and node.alias is not None and node.alias.value == "data":
+            return node
+    raise PlanError("An operation of the route table calls what it answers data.")
 
 
 def _sort_text(sort: Any) -> str:
@@ -175,7 +200,7 @@ def _outputs(
 ) -> list[Output]:
     parent = graphql.get_named_type(type_)
     assert selection is not None
-    assert isinstance(parent, GraphQLObjectType)
+    assert isinstance(parent, GraphQLObjectType | GraphQLInterfaceType)
     outputs: list[Output] = []
     for node in selection.selections:
         if isinstance(node, FragmentSpreadNode):
@@ -184,8 +209,14 @@ def _outputs(
             field = parent.fields[node.name.value]
             below = tuple(_outputs(node.selection_set, field.type, fragments)) if node.selection_set else ()
             name = node.alias.value if node.alias else node.name.value
-            outputs.append(Output(name, field.type, field.description or "", below))
+            outputs.append(Output(name, field.type, field.description or "", below, _is_integer_id(field)))
     return outputs
+
+
+def _is_integer_id(field: GraphQLField) -> bool:
+    declared = field.extensions.get("strawberry-definition")
+    untyped = isinstance(declared, StrawberryField) and declared.metadata.get("column") is not None
+    return graphql.get_named_type(field.type) is graphql.GraphQLID and not untyped
 
 
 # From GraphQL's data to REST's
@@ -212,7 +243,7 @@ def _converter(output: Output) -> Convert | None:
         if isinstance(named, GraphQLEnumType):
             values = {name: str(value.value) for name, value in named.values.items()}
             inner = values.__getitem__
-        elif named is graphql.GraphQLID:
+        elif output.is_integer_id:
             inner = _integer
     if inner is not None and isinstance(graphql.get_nullable_type(output.type), GraphQLList):
         return lambda items, one=inner: [one(item) for item in items]  # type: ignore[misc]

@@ -15,6 +15,8 @@ from schema.errors import Code, DomainError, invalid, invalid_fields, sentence
 from schema.limits import MAX_PAGE
 from schema.scalars import read_date, read_moment, write_time
 
+PREFIX = "/api/v1"
+
 PAGE_PARAMETERS = ("per_page", "page", "cursor", "sort", "total")
 
 
@@ -32,9 +34,9 @@ def read_body(plan: Plan, body: object) -> dict[str, Any]:
     return {_camel(name): to_variable(value) for name, value in variables.items()}
 
 
-def read_query(plan: Plan, query: str) -> dict[str, Any]:
-    """The variables of a list: its page, order and filters. What is not known is refused."""
-    given = _parameters(query)
+def read_query(plan: Plan, query: str, id: int | None) -> dict[str, Any]:
+    """The variables of a list: its page, order, filters and the object of its path. What is not known is refused."""
+    given = read_parameters(query)
     unknown = [name for name in given if name not in PAGE_PARAMETERS and name not in plan.filter.members]
     errors = {name: sentence(name, "is not known") for name in unknown}
     filters = {name: value for name, value in given.items() if name in plan.filter.members}
@@ -48,18 +50,20 @@ def read_query(plan: Plan, query: str) -> dict[str, Any]:
     variables = _page(plan, given, errors)
     if errors:
         raise invalid_fields(errors)
+    if plan.route.below is not None:
+        filter_values[plan.route.below] = str(id)
     return variables | {"filter": to_variable(filter_values)}
 
 
 def read_no_query(query: str) -> None:
     """For routes that take no parameters."""
-    if unknown := list(_parameters(query)):
+    if unknown := list(read_parameters(query)):
         raise invalid_fields({name: sentence(name, "is not known") for name in unknown})
 
 
 def _page(plan: Plan, given: Mapping[str, str], errors: dict[str, str]) -> dict[str, Any]:
-    first = _whole("per_page", given.get("per_page", str(MAX_PAGE)), 1, MAX_PAGE, errors)
-    page = _whole("page", given.get("page", "1"), 1, LARGEST_OFFSET, errors)
+    first = read_whole("per_page", given.get("per_page", str(MAX_PAGE)), 1, MAX_PAGE, errors)
+    page = read_whole("page", given.get("page", "1"), 1, LARGEST_OFFSET, errors)
     if (page - 1) * first >= LARGEST_OFFSET and "page" not in errors:
         errors["page"] = sentence("page", f"reaches beyond the first {LARGEST_OFFSET:,} rows: use cursor")
     if "page" in given and "cursor" in given:
@@ -92,14 +96,14 @@ def _check_cursor(plan: Plan, cursor: str, sort: str, errors: dict[str, str]) ->
         errors |= error.fields
 
 
-def _whole(name: str, text: str, least: int, most: int, errors: dict[str, str]) -> int:
+def read_whole(name: str, text: str, least: int, most: int, errors: dict[str, str]) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
         errors[name] = sentence(name, f"must be a whole number from {least} to {most:,}")
         return least
     return int(text)
 
 
-def _parameters(query: str) -> dict[str, str]:
+def read_parameters(query: str) -> dict[str, str]:
     """The parameters of a query string; one that is given twice is refused."""
     try:
         pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=50)

@@ -16,11 +16,28 @@ class Route(NamedTuple):
 
     @property
     def noun(self) -> str:
-        return self.path.split("/")[1]
+        """What it is about: the objects that it lists, else those that its path begins with."""
+        return self.path.split("/")[-1 if self.is_list else 1]
 
     @property
     def is_list(self) -> bool:
-        return self.method == "GET" and not self.path.endswith("{id}")
+        return self.method == "GET" and not self.path.endswith("{id}") and not self.is_stream
+
+    @property
+    def is_log(self) -> bool:
+        """Whether it tells of events, which are gone through by their ids rather than by cursors."""
+        return self.noun == "events"
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether its answer goes on: its document is a subscription."""
+        return self.path.endswith("/stream")
+
+    @property
+    def below(self) -> str | None:
+        """Of a list below the object of its path, the filter that stands for that object: `webhook_id`."""
+        segments = self.path.split("/")
+        return f"{segments[1].removesuffix('s')}_id" if self.is_list and "{id}" in segments else None
 
 
 ROUTES = (
@@ -50,4 +67,17 @@ ROUTES = (
     Route("GET", "/servers/{id}", "GetServer", "Get Server"),
     Route("GET", "/departments", "ListDepartments", "List Departments", documented=False),
     Route("GET", "/departments/{id}", "GetDepartment", "Get Department", documented=False),
+    Route("GET", "/webhooks", "ListWebhooks", "List Webhooks", documented=False),
+    Route("GET", "/webhooks/{id}", "GetWebhook", "Get Webhook", documented=False),
+    Route("POST", "/webhooks", "CreateWebhook", "Create Webhook", 201, documented=False),
+    Route("PUT", "/webhooks/{id}", "UpdateWebhook", "Update Webhook", documented=False),
+    Route("DELETE", "/webhooks/{id}", "DeleteWebhook", "Delete Webhook", documented=False),
+    Route("POST", "/webhooks/{id}/test", "TestWebhook", "Test Webhook", documented=False),
+    Route("POST", "/webhooks/{id}/rotate", "RotateWebhook", "Rotate Webhook Secret", documented=False),
+    Route("POST", "/webhooks/{id}/recover", "RecoverWebhook", "Recover Webhook", documented=False),
+    Route("GET", "/webhooks/{id}/deliveries", "ListDeliveries", "List Webhook Deliveries", documented=False),
+    Route("GET", "/deliveries/{id}", "GetDelivery", "Get Delivery", documented=False),
+    Route("POST", "/deliveries/{id}/redeliver", "RedeliverDelivery", "Redeliver Delivery", documented=False),
+    Route("GET", "/events", "ListEvents", "List Events", documented=False),
+    Route("GET", "/events/stream", "StreamEvents", "Stream Events", documented=False),
 )

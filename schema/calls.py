@@ -1,8 +1,8 @@
 """A call at either HTTP door: who calls, with which request, and what was found out before the door was reached."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from resolvers.idempotency import IdempotencyRequest
 from schema.actors import Actor
@@ -10,6 +10,9 @@ from schema.context import Context
 from schema.errors import Code, DomainError
 
 MAX_KEY_LENGTH = 255
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+"""Takes the parts of an answer."""
 
 
 class Disconnected(Exception):
@@ -39,6 +42,8 @@ class Call:
     """Reads the request's body, within the door's bounds of size and time."""
     charge: Callable[[int], Awaitable[DomainError | None]]
     """Takes more of the caller's budget; tells the refusal when there is not so much left."""
+    stream: Callable[[Send, AsyncGenerator[bytes], bytes], Awaitable[None]]
+    """Answers with an event stream, through what sends the answer: its chunks as they come, and its last word."""
 
     def admitted(self) -> Actor:
         """The actor; raises the refusal."""

@@ -8,9 +8,12 @@ import orjson
 from strawberry.dataloader import DataLoader
 
 from arcbilling.sealing import Vault
+from arcbilling.settings import Network
 from provisioning.registry import Modules
 from resolvers.database import Database
+from resolvers.feed import Feed
 from resolvers.idempotency import IdempotencyRequest
+from resolvers.paging import PageRequest
 from resolvers.tables import MAX_ROWS, Session, Table, TooManyRows, WriteSession
 from resolvers.unit_of_work import Unit
 from schema.actors import Actor
@@ -38,6 +41,10 @@ class Context:
     """The currency of clients that are created without one."""
     modules: Modules
     """The modules that products and servers may name."""
+    feed: Feed
+    """Events as they come, for who listens."""
+    webhook_networks: tuple[Network, ...] = ()
+    """Private networks that webhooks may be sent to, over http too."""
     keys_changed: Callable[[], None] = lambda: None
     """To be called once a change of API keys is committed: whatever is known of them is old."""
     committed: Callable[[], None] = lambda: None
@@ -78,18 +85,23 @@ class Context:
         value: V = await loader.load(key)
         return value
 
-    async def below(self, table: Table[R], parent: str, id: int, *, text: str | None = None) -> list[R]:
+    async def below(
+        self, table: Table[R], parent: str, id: int, *, text: str | None = None, latest: int | None = None
+    ) -> list[R]:
         """The rows of a list without pages, below one object; refused when the operation holds too much of them.
 
         No page size bounds such lists, so the operation's cost does not tell how long they are. `text` names a column
-        of long texts, which are counted too.
+        of long texts, which are counted too. `latest` tells how many of them are shown, where the others are not.
         """
         most = self.most_rows or MAX_ROWS
 
         async def each(session: Session, ids: list[int]) -> list[list[R]]:
             if text is not None and len(ids) > 1:
-                _, characters = await table.extent(session, parent, ids, text)
+                _, characters = await table.extent(session, parent, ids, text, latest)
                 _hold(_OF_TEXT, self._text + characters, MAX_TEXT)  # each character takes at least one
+            if latest is not None:
+                pages = await table.pages(session, parent, ids, PageRequest(latest, backwards=True))
+                return [pages[id].rows for id in ids]
             try:
                 return await table.grouped(session, parent, ids, most - self._rows)
             except TooManyRows:
@@ -98,10 +110,15 @@ class Context:
         what = table.name.replace("_", " ")
         rows = await self.load(table.name, id, each)
         self._rows += len(rows)
-        self._text += sum(size_of(getattr(row, text)) for row in rows) if text is not None else 0
+        self._text += sum(size_of(getattr(row, text) or "") for row in rows) if text is not None else 0
         _hold(what, self._rows, most)  # what was read once may be shown again, and again
         _hold(_OF_TEXT, self._text, MAX_TEXT)
         return rows
+
+    def hold(self, text: int) -> None:
+        """Counts bytes of texts that are answered; refused when the operation holds too much of them."""
+        self._text += text
+        _hold(_OF_TEXT, self._text, MAX_TEXT)
 
     def new_unit(self, asked: IdempotencyRequest | None = None) -> Unit:
         """A unit of work for whoever is calling."""
@@ -123,9 +140,9 @@ class Context:
         self._loaders.clear()
 
 
-def size_of(text: str) -> int:
-    """The bytes that a text takes in an answer, where one character may take six."""
-    return len(orjson.dumps(text))
+def size_of(value: Any) -> int:
+    """The bytes that a value takes in an answer, where one character of a text may take six."""
+    return len(orjson.dumps(value))
 
 
 _OF_TEXT = "bytes of text"

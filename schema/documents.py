@@ -78,6 +78,10 @@ class Documents:
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self.size = 0
 
+    def knows(self, text: str) -> bool:
+        """Whether the document is kept, so that its operation costs little."""
+        return text in self._kept
+
     def operation(self, text: str, name: str | None, variables: Mapping[str, Any]) -> tuple[Operation, int]:
         """The operation of a document, within the limits and validated, and what it costs with these variables.
 

@@ -2,7 +2,7 @@
 
 import orjson
 
-from resolvers import idempotency, module_calls, outbox, services, tickets
+from resolvers import deliveries, idempotency, module_calls, outbox, services, tickets
 from resolvers.clients import PERSONAL
 from resolvers.filters import matching
 from schema.context import Context
@@ -17,6 +17,7 @@ async def erase_traces(context: Context, client_id: int) -> None:
     own = matching(client_id=client_id)
     await services.table.blank(session, own, domain=None, username=None, suspension_note=None)
     await module_calls.erase(session, client_id)
+    await deliveries.erase(session, client_id)
     await tickets.table.blank(session, own, subject="")
     await tickets.messages.blank(session, own, body="")
     # Last: whoever was changing one of those rows has ended by now, and its event is there to be seen.

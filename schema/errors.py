@@ -73,6 +73,11 @@ def invalid_transition(message: str, allowed_actions: tuple[str, ...]) -> Domain
     return DomainError(Code.VALIDATION_ERROR, message, reason="INVALID_TRANSITION", allowed_actions=allowed_actions)
 
 
+def cursor_expired(message: str) -> DomainError:
+    """What is asked for begins where nothing is kept any more."""
+    return DomainError(Code.VALIDATION_ERROR, message, fields={"after": message}, reason="CURSOR_EXPIRED")
+
+
 def not_found(noun: str, id: object) -> DomainError:
     return DomainError(Code.NOT_FOUND, f"{noun} {id} does not exist.")
 

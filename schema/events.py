@@ -107,6 +107,10 @@ class TicketReplied(Event):
 class TicketClosed(Event): ...
 
 
+@event("webhook.disabled", "Webhook endpoint disabled", documented=False)
+class WebhookDisabled(Event): ...
+
+
 async def emit(context: Context, happened: Event) -> None:
     """Writes the event's row in the transaction of the command that is running."""
     assert context.unit is not None

@@ -4,9 +4,11 @@ A mutation runs as one unit of work for each of its root fields: what the answer
 together.
 """
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 import graphql
 import structlog
@@ -22,12 +24,14 @@ from schema.context import Context
 from schema.documents import Operation, key_of
 from schema.errors import Code, DomainError, internal, refused, unavailable
 
-__all__ = ["Answer", "Result", "error_of", "execute"]
+__all__ = ["Answer", "NotSubscribed", "Result", "error_of", "execute", "subscribe"]
 
 log = structlog.get_logger("arcbilling.execution")
 
 MAX_STORED = 2 * 1024 * 1024
 """The largest answer that is stored for an Idempotency-Key: it is kept for a day, and each key makes another."""
+SECONDS_TO_RETRY = 1.0
+"""An event that could not be told because the database is away is told once it is back."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,60 @@ async def execute(
     return answer
 
 
+class NotSubscribed(Exception):
+    """A subscription that is refused before its first event."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result.errors[0].message)
+        self.result = result
+
+
+async def subscribe(
+    schema: GraphQLSchema, operation: Operation, variables: Mapping[str, Any], new_context: Callable[[], Context]
+) -> AsyncGenerator[Result]:
+    """Begins a subscription: its results, one for each event, each executed anew as the context's actor.
+
+    No loader outlives an event: what is shown is what the caller may see, as it is then. Raises NotSubscribed.
+    """
+    if missing := operation.authorise(new_context().actor):
+        raise NotSubscribed(Result(None, missing, executed=False))
+    name = operation.definition.name.value if operation.definition.name is not None else None
+    executor = graphql.Executor.build(
+        schema,
+        operation.document,
+        context_value=new_context(),
+        raw_variable_values=dict(variables),
+        operation_name=name,
+        hide_suggestions=True,
+    )
+    if isinstance(executor, list):
+        raise NotSubscribed(Result(None, tuple(executor), executed=False))
+    rows = graphql.create_source_event_stream(executor)
+    if isinstance(rows, Awaitable):
+        rows = await rows
+    if isinstance(rows, graphql.ExecutionResult):
+        raise NotSubscribed(Result(None, tuple(rows.errors or ()), executed=False))
+    return _each(schema, operation, variables, new_context, rows)
+
+
+async def _each(
+    schema: GraphQLSchema,
+    operation: Operation,
+    variables: Mapping[str, Any],
+    new_context: Callable[[], Context],
+    rows: AsyncIterable[Any],
+) -> AsyncGenerator[Result]:
+    async with aclosing(cast(AsyncGenerator[Any], rows)) as told:
+        async for row in told:
+            while True:
+                result = await _run(schema, operation.document, operation, variables, new_context(), row)
+                if not any(isinstance(_cause(error), DatabaseUnavailable) for error in result.errors):
+                    break
+                log.warning("a subscription waits for the database", request_id=new_context().request_id)
+                await asyncio.sleep(SECONDS_TO_RETRY)
+            yield result
+
+
 async def _run_parts(
     schema: GraphQLSchema, operation: Operation, variables: Mapping[str, Any], context: Context
 ) -> Result:
@@ -165,11 +223,13 @@ async def _run(
     operation: Operation,
     variables: Mapping[str, Any],
     context: Context,
+    root: Any = None,
 ) -> Result:
     name = operation.definition.name.value if operation.definition.name is not None else None
     outcome = graphql.execute(
         introspection.executable(schema),
         document,
+        root,
         context_value=context,
         variable_values=dict(variables),
         operation_name=name,

@@ -1,12 +1,13 @@
 """How the schema's fields are declared.
 
-`@query` and `@command` are the only ways to declare a root field: the scope it requires, the checks of its arguments,
-the transaction, the audit entry and the events come with them. `identifier` and `money_field` declare plain fields
-that are written in another form than they are stored in; every other plain field is the row's column of its name.
+`@query`, `@command` and `@subscription` are the only ways to declare a root field: the scope it requires, the checks
+of its arguments, the transaction, the audit entry and the events come with them. `identifier` and `money_field` declare
+plain fields that are written in another form than they are stored in; every other plain field is the row's column of
+its name.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, get_type_hints
@@ -38,6 +39,7 @@ class Root:
 
 QUERIES: dict[str, Root] = {}
 COMMANDS: dict[str, Root] = {}
+SUBSCRIPTIONS: dict[str, Root] = {}
 
 
 def query(result: Any, *, requires: Scope | Policy | None) -> Callable[[Resolver[P, R]], Resolver[P, R]]:
@@ -96,6 +98,26 @@ def command(
     return declare
 
 
+def subscription(
+    result: Any, *, requires: Scope
+) -> Callable[[Resolver[P, AsyncIterator[R]]], Resolver[P, AsyncIterator[R]]]:
+    """Declares a root field that goes on: a stream of rows, each of which is answered by itself."""
+
+    def declare(function: Resolver[P, AsyncIterator[R]]) -> Any:
+        shape = shape_of_arguments(function)
+        untyped: Callable[..., Awaitable[AsyncIterator[R]]] = function
+
+        async def subscribe(info: Info, **arguments: Any) -> Any:
+            context: Context = info.context
+            return await untyped(context, **clean(shape, arguments))
+
+        policy = Policy.of(requires)
+        _register(SUBSCRIPTIONS, function, subscribe, result, policy, shape, (), strawberry.subscription)
+        return function
+
+    return declare
+
+
 def relation(result: Any, *, requires: Scope | Policy) -> Callable[[Callable[..., Awaitable[Any]]], Any]:
     """Declares a field that leads to other objects; it requires the scope of what it leads to."""
 
@@ -119,12 +141,17 @@ def relation(result: Any, *, requires: Scope | Policy) -> Callable[[Callable[...
     return declare
 
 
-def derived(result: Any) -> Callable[[Callable[[Any], Any]], Any]:
-    """Declares a field that is computed from the row alone, without reading anything."""
+def derived(result: Any, *, counted: bool = False) -> Callable[[Callable[[Any], Any]], Any]:
+    """Declares a field that is computed from the row alone, without reading anything.
+
+    What is `counted` may be long: an operation may only be told so much of it.
+    """
 
     def declare(function: Callable[[Any], Any]) -> Any:
         return strawberry.field(
-            graphql_type=result, description=inspect.getdoc(function), metadata={"compute": function, "extra": True}
+            graphql_type=result,
+            description=inspect.getdoc(function),
+            metadata={"compute": function, "extra": True, "counted": counted},
         )
 
     return declare
@@ -187,11 +214,12 @@ def _register(
     requires: Policy | None,
     shape: Shape,
     emits: tuple[type, ...],
+    field: Callable[..., Any] = strawberry.field,
 ) -> None:
     hints = get_type_hints(function, include_extras=True)
     _sign(resolve, function, list(inspect.signature(function).parameters.values())[1:], hints)
     name = _camel(function.__name__)
-    declared = strawberry.field(
+    declared = field(
         resolver=resolve,
         graphql_type=result,
         name=name,

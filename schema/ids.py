@@ -22,6 +22,8 @@ class Kind(StrEnum):
     SERVER_GROUP = "grp"
     API_KEY = "key"
     MODULE_CALL = "mcl"
+    WEBHOOK = "whk"
+    DELIVERY = "dlv"
 
 
 def write(kind: Kind, id: int) -> str:

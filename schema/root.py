@@ -7,7 +7,14 @@ from typing import Annotated, Any
 
 import graphql
 import strawberry
-from graphql import GraphQLEnumType, GraphQLError, GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema
+from graphql import (
+    GraphQLEnumType,
+    GraphQLError,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+)
 from graphql.type.introspection import TypeFields
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import create_type
@@ -21,13 +28,28 @@ from models.products import ProductRow
 from models.servers import ServerGroupRow, ServerRow
 from models.services import ServiceRow
 from models.tickets import DepartmentRow, TicketRow
-from resolvers import api_keys, clients, invoices, module_calls, products, servers, services, tickets
+from models.webhooks import DeliveryRow, WebhookRow
+from resolvers import (
+    api_keys,
+    clients,
+    deliveries,
+    invoices,
+    module_calls,
+    products,
+    servers,
+    services,
+    tickets,
+    webhooks,
+)
 from resolvers.tables import Table
 from schema import (  # each module declares its fields as it is imported
     api_keys as _api_keys,
 )
 from schema import (
     clients as _clients,
+)
+from schema import (
+    deliveries as _deliveries,
 )
 from schema import (
     departments as _departments,
@@ -60,13 +82,19 @@ from schema import (
     services as _services,
 )
 from schema import (
+    subscriptions as _subscriptions,
+)
+from schema import (
     tickets as _tickets,
+)
+from schema import (
+    webhooks as _webhooks,
 )
 from schema.actors import Policy, Scope
 from schema.checks import Text
-from schema.context import Context
+from schema.context import Context, size_of
 from schema.errors import invalid, not_found
-from schema.fields import COMMANDS, QUERIES, query
+from schema.fields import COMMANDS, QUERIES, SUBSCRIPTIONS, query
 from schema.nodes import Node
 from schema.scalars import SCALARS
 from schema.snapshots import leaf
@@ -74,6 +102,7 @@ from schema.snapshots import leaf
 MODULES = (
     _api_keys,
     _clients,
+    _deliveries,
     _departments,
     _event_log,
     _invoices,
@@ -83,7 +112,9 @@ MODULES = (
     _products,
     _servers,
     _services,
+    _subscriptions,
     _tickets,
+    _webhooks,
 )
 
 
@@ -108,6 +139,8 @@ NODES: dict[ids.Kind, NodeType] = {
     ids.Kind.DEPARTMENT: NodeType("Department", DepartmentRow, tickets.departments, Scope.DEPARTMENTS_READ),
     ids.Kind.API_KEY: NodeType("ApiKey", ApiKeyRow, api_keys.table, Scope.KEYS_READ),
     ids.Kind.MODULE_CALL: NodeType("ModuleCall", ModuleCallRow, module_calls.table, _module_calls.STAFF),
+    ids.Kind.WEBHOOK: NodeType("Webhook", WebhookRow, webhooks.table, Scope.WEBHOOKS_READ),
+    ids.Kind.DELIVERY: NodeType("Delivery", DeliveryRow, deliveries.table, Scope.WEBHOOKS_READ),
 }
 
 
@@ -156,6 +189,14 @@ def strawberry_schema() -> strawberry.Schema:
             [COMMANDS[name].field for name in sorted(COMMANDS)],
             description="Everything to do. Each field is one transaction, with its audit entry and its events.",
         ),
+        subscription=create_type(
+            "Subscription",
+            [SUBSCRIPTIONS[name].field for name in sorted(SUBSCRIPTIONS)],
+            description=(
+                "Events as they happen, each once and in the order of commits. With `after`, the id of the last one "
+                "that was received, what was missed comes first."
+            ),
+        ),
         config=StrawberryConfig(scalar_map=SCALARS),
     )
 
@@ -178,19 +219,26 @@ def _finish(declared: strawberry.Schema) -> GraphQLSchema:
                 if not isinstance(declaration, StrawberryField):
                     continue
                 if declaration.base_resolver is None:
-                    field.resolve = _plain(leaf(declaration.python_name, declaration.metadata))
+                    read = leaf(declaration.python_name, declaration.metadata)
+                    field.resolve = _counted(read) if declaration.metadata.get("counted") else _plain(read)
                 if (policy := declaration.metadata.get("requires")) is not None:
                     field.extensions["requires"] = policy
     names = {found.row: found.name for found in NODES.values()}
     about = schema.type_map["__Type"]
     assert isinstance(about, GraphQLObjectType)
     about.fields["isOneOf"].resolve = TypeFields.is_one_of  # Strawberry's knows named types alone
-    interface = schema.type_map["Node"]
-    assert isinstance(interface, GraphQLInterfaceType)
-    interface.resolve_type = lambda row, _info, _type: names[type(row)]
+    _tell_apart(schema, "Node", lambda row: names[type(row)])
+    _tell_apart(schema, "Event", lambda row: f"{row.object_type}Event")
     errors = graphql.validate_schema(schema)
     assert not errors, errors
     return schema
+
+
+def _tell_apart(schema: GraphQLSchema, name: str, type_of: Callable[[Any], str]) -> None:
+    """Makes known of which type a row is, where a field leads to an interface."""
+    interface = schema.type_map[name]
+    assert isinstance(interface, GraphQLInterfaceType)
+    interface.resolve_type = lambda row, _info, _type: type_of(row)
 
 
 def _tell_allowed(enum: GraphQLEnumType) -> None:
@@ -212,3 +260,12 @@ def _tell_allowed(enum: GraphQLEnumType) -> None:
 
 def _plain(read: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda row, _info: read(row)
+
+
+def _counted(read: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    def counted(row: Any, info: GraphQLResolveInfo[Context]) -> Any:
+        value = read(row)
+        info.context.hold(size_of(value))
+        return value
+
+    return counted

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NewType
 
 import strawberry
 from graphql import FloatValueNode, IntValueNode, StringValueNode, ValueNode
@@ -16,6 +16,9 @@ _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,18})?([Zz]|[
 
 _FINER = re.compile(r"(\.\d{6})\d+", re.ASCII)
 """Digits finer than microseconds, which some clients write."""
+
+JSON = NewType("JSON", object)
+"""What an answer holds as it is stored, whatever its form."""
 
 MONEY_REASON = "must be a decimal number such as 29.99"
 DATE_REASON = "must be a date (Y-m-d) such as 2026-01-31"
@@ -80,5 +83,10 @@ SCALARS: dict[object, ScalarDefinition] = {
         description="A moment in UTC in whole seconds, `2026-01-31T12:00:00Z` (RFC 3339). Offsets are accepted.",
         serialize=write_time,
         parse_value=read_moment,
+    ),
+    JSON: strawberry.scalar(
+        name="JSON",
+        description="Any JSON value, told as it was stored: nothing of it can be selected.",
+        serialize=_identity,
     ),
 }

@@ -29,14 +29,14 @@ async def heal(house: House, product: int, **faults: object) -> None:
 async def settled(house: House, seconds: float = 10) -> None:
     """Waits until no call is left that will be made by itself."""
     async with asyncio.timeout(seconds):
-        while await house.rows("SELECT 1 FROM module_calls WHERE due_at IS NOT NULL"):  # noqa: ASYNC110
+        while await house.rows("SELECT 1 FROM module_calls WHERE due_at IS NOT NULL"):
             await asyncio.sleep(0.01)
 
 
 async def until(house: House, service: int, holds: Callable[[Any], bool], seconds: float = 10) -> Any:
     """The service as staff see it, once something holds of it."""
     async with asyncio.timeout(seconds):
-        while not holds(found := await seen(house, service)):  # noqa: ASYNC110
+        while not holds(found := await seen(house, service)):
             await asyncio.sleep(0.01)
     return found
 

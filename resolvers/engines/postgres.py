@@ -20,6 +20,7 @@ import structlog
 from arcbilling.settings import without_password
 from resolvers.database import (
     SECONDS_TO_MIGRATE,
+    Channel,
     Connection,
     ConnectionLost,
     Database,
@@ -29,6 +30,7 @@ from resolvers.database import (
     Rows,
     Transaction,
 )
+from resolvers.engines.postgres_channel import PostgresChannel
 from resolvers.engines.postgres_errors import abandon, is_gone, reaching, translated, translating
 
 log = structlog.get_logger("arcbilling.postgres")
@@ -63,6 +65,7 @@ class PostgresDatabase:
     def __init__(self, url: str, name: str, pool_size: int) -> None:
         self.on_statement: Callable[[str], None] | None = None
         self.reader: Connection = _Reader(self)
+        self.channel: Channel | None = PostgresChannel(self)
         self._url = url
         self._name = name
         self._size = max(pool_size, KEPT_FOR_READERS + 1)
@@ -107,13 +110,7 @@ class PostgresDatabase:
         """Leads as long as a connection of its own holds the lock: whoever dies gives it up."""
         if self._leader is None or is_gone(self._leader):
             self._leads = False
-            with reaching(self._name):
-                self._leader = await asyncpg.connect(
-                    self._url,
-                    timeout=SECONDS_TO_CONNECT,
-                    command_timeout=COMMAND_SECONDS,
-                    server_settings={"application_name": "arcbilling leader"},
-                )
+            self._leader = await self.open("arcbilling leader")
         try:
             with translated(self._leader):
                 if self._leads:
@@ -150,6 +147,16 @@ class PostgresDatabase:
             # The place is ours until the transaction is handed over, whatever stops that.
             self._writers.release()
             raise
+
+    async def open(self, name: str) -> Any:
+        """A connection beside the pool, which the server shows by this name."""
+        with reaching(self._name):
+            return await asyncpg.connect(
+                self._url,
+                timeout=SECONDS_TO_CONNECT,
+                command_timeout=COMMAND_SECONDS,
+                server_settings={"application_name": name},
+            )
 
     async def acquire(self) -> Any:
         if self._pool is None:
@@ -276,8 +283,8 @@ class PostgresLocation:
 
     @property
     def connections(self) -> int:
-        """What the servers of this host open at most: the pools, and one each to ask who leads."""
-        return self.processes * (self.pool_size + 1)
+        """What the servers of this host open at most: the pools, and one each to ask who leads and to listen."""
+        return self.processes * (self.pool_size + 2)
 
     @property
     def name(self) -> str:

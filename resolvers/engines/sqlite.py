@@ -22,6 +22,7 @@ import aiosqlite
 from arcbilling import clock
 from resolvers.database import (
     SECONDS_TO_MIGRATE,
+    Channel,
     Connection,
     Database,
     DatabaseUnavailable,
@@ -60,6 +61,7 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.on_statement: Callable[[str], None] | None = None
+        self.channel: Channel | None = None  # one process serves
         self._writing = asyncio.Lock()
         self._writer: aiosqlite.Connection | None = None
         self._closing = AsyncExitStack()

@@ -25,6 +25,10 @@ COMMANDS = (
     ["openapi"],
     ["openapi", "print"],
     ["doctor"],
+    ["listen"],
+    ["trigger"],
+    ["webhooks"],
+    ["webhooks", "verify"],
 )
 
 
@@ -50,7 +54,7 @@ def test_help_names_every_command(shell: Shell) -> None:
     assert all(command[0] in done.stdout for command in COMMANDS)
 
 
-@pytest.mark.parametrize("group", [[], ["keys"], ["schema"], ["openapi"]], ids=" ".join)
+@pytest.mark.parametrize("group", [[], ["keys"], ["schema"], ["openapi"], ["webhooks"]], ids=" ".join)
 def test_without_a_command_the_exit_is_2(shell: Shell, group: list[str]) -> None:
     assert shell.run(*group).returncode == 2
 
@@ -72,6 +76,11 @@ def test_without_a_command_the_exit_is_2(shell: Shell, group: list[str]) -> None
         ["serve", "--workers", "0"],
         ["demo", "--clients", "0"],
         ["demo", "--seed", "x"],
+        ["listen"],
+        ["listen", "--forward", "ftp://localhost/"],
+        ["listen", "--forward", "http://localhost/", "--secret", "hush"],
+        ["trigger"],
+        ["trigger", "invoice.paid", "--forward", "http://localhost/", "--secret", "whsec_?"],
     ],
     ids=" ".join,
 )

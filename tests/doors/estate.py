@@ -6,7 +6,7 @@ What is asked is made of the schema itself, so that a field that is added is ask
 from collections.abc import Iterator
 from typing import Any
 
-from graphql import GraphQLObjectType, get_named_type, is_composite_type
+from graphql import GraphQLInterfaceType, GraphQLObjectType, get_named_type, is_composite_type
 
 from schema.actors import EVERY_SCOPE, Policy
 from schema.fields import COMMANDS, QUERIES
@@ -30,6 +30,8 @@ OBJECTS = [
     "Department",
     "ApiKey",
     "ModuleCall",
+    "Webhook",
+    "Delivery",
 ]
 OWNED = {"Client": "cli", "Service": "svc", "Invoice": "inv", "Ticket": "tic"}
 
@@ -58,6 +60,8 @@ class Estate:
             await house.a_ticket(client, subject=word, message=word)
         await house.data(f'mutation {{ serviceSuspend(id: 2, note: "{PLANTED}") {{ id }} }}')
         await self._provision()
+        webhook = await house.a_webhook(description=PLANTED)
+        await house.made(f"/webhooks/{webhook['id']}/test")
         self.a = await house.new_key(EVERY_SCOPE, client=1)
         self.b = await house.new_key(EVERY_SCOPE, client=2, name=PLANTED)
         while await house.rows("SELECT 1 FROM events WHERE sequence IS NULL"):
@@ -79,8 +83,21 @@ class Estate:
 
 def leaves(name: str, depth: int = 0) -> str:
     """A selection of everything plain of a type, and of what it leads to without a policy of its own."""
-    parts = ["__typename"]
-    for field_name, field in object_type(name).fields.items():
+    type_ = build().type_map[name]
+    assert isinstance(type_, GraphQLObjectType | GraphQLInterfaceType)
+    parts = ["__typename", *_leaves(type_, depth)]
+    if isinstance(type_, GraphQLInterfaceType):
+        for one in build().get_possible_types(type_):
+            own = [part for part in _leaves(one, depth) if part not in parts]
+            # Each has its own name, for what is called the same is of another type in each.
+            named = [f"{one.name}_{place}: {part}" for place, part in enumerate(own)]
+            parts.append(f"... on {one.name} {{ {' '.join(named)} }}")
+    return "{ " + " ".join(parts) + " }"
+
+
+def _leaves(type_: GraphQLObjectType | GraphQLInterfaceType, depth: int) -> list[str]:
+    parts = []
+    for field_name, field in type_.fields.items():
         below = get_named_type(field.type)
         if "requires" in field.extensions:
             continue
@@ -88,7 +105,7 @@ def leaves(name: str, depth: int = 0) -> str:
             parts.append(field_name)
         elif depth < 4:
             parts.append(f"{field_name} {leaves(below.name, depth + 1)}")
-    return "{ " + " ".join(parts) + " }"
+    return parts
 
 
 def object_type(name: str) -> GraphQLObjectType:
@@ -100,7 +117,7 @@ def object_type(name: str) -> GraphQLObjectType:
 def relations(*, plain: bool = False) -> Iterator[tuple[str, str, Policy]]:
     """Type, field and policy of every field that has a policy, below the root."""
     for type_ in build().type_map.values():
-        if isinstance(type_, GraphQLObjectType) and type_.name not in ("Query", "Mutation"):
+        if isinstance(type_, GraphQLObjectType) and type_.name not in ("Query", "Mutation", "Subscription"):
             for name, field in type_.fields.items():
                 policy = field.extensions.get("requires")
                 if policy is not None and (plain or is_composite_type(get_named_type(field.type))):
@@ -154,6 +171,13 @@ VALUES: dict[str, str] = {
     "serverGroupUpdate": 'id: 1, input: {name: "G"}',
     "apiKeyCreate": 'input: {name: "K", scopes: ["products:read"]}',
     "apiKeyRevoke": "id: %s",
+    "webhookCreate": 'input: {url: "http://127.0.0.1:9/webhooks"}',
+    "webhookUpdate": 'id: %s, input: {description: "D"}',
+    "webhookRotate": "id: %s",
+    "webhookTest": "id: %s",
+    "webhookRecover": 'id: %s, since: "2020-01-01"',
+    "deliveryRedeliver": "id: %s",
+    "webhookDelete": "id: %s",
 }
 """Arguments of every mutation, `%s` for the object that it acts on or for."""
 
@@ -176,7 +200,7 @@ async def everything(house: House) -> list[tuple[Any, ...]]:
     """What the database holds, but for notes of when keys were used."""
     names = (
         "clients services invoices payments tickets ticket_messages products departments servers server_groups "
-        "events audit_entries module_calls"
+        "events audit_entries module_calls webhooks webhook_circuits deliveries delivery_attempts"
     )
     rows: list[tuple[Any, ...]] = []
     for table in names.split():

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from arcbilling import clock
+from resolvers.engines.postgres_channel import PostgresChannel
 from schema import keys
 from schema.scalars import write_time
 from tests.conftest import House, open_house
@@ -308,8 +309,12 @@ async def test_a_key_that_was_looked_up_while_it_was_revoked_is_not_remembered(h
 
 
 async def test_a_key_revoked_by_another_process_is_dead_within_five_seconds(
-    house: House, tmp_path: Path, empty_database: EmptyDatabase
+    house: House, empty_database: EmptyDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def lost(*_: object) -> None:
+        """No hint comes."""
+
+    monkeypatch.setattr(PostgresChannel, "publish", lost)
     key = await house.new_key()
     now = 1000.0
     house.engine.keyring.monotonic = lambda: now

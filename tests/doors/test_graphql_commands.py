@@ -283,6 +283,7 @@ async def test_node_finds_every_type_by_its_typed_id(house: House) -> None:
     await house.a_server()
     await house.data('mutation { serverGroupCreate(input: {name: "G"}) { id } }')
     await house.a_service(product_id=await house.a_product(module="mock"))
+    await house.made(f"/webhooks/{(await house.a_webhook())['id']}/test")
     for kind, found in NODES.items():
         data = await house.data("query($id: ID!) { node(id: $id) { __typename id } }", {"id": f"{kind}_1"})
         assert data == {"node": {"__typename": found.name, "id": f"{kind}_1"}}

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from arcbilling import cli
 from rest_compat.routes import ROUTES
 from schema.events import CATALOGUE
-from tests.conftest import House, open_house
+from tests.conftest import NO_RECEIVER, House, open_house
 from tests.databases import EmptyDatabase
 from tests.described import (
     DOCUMENT,
@@ -79,10 +79,22 @@ async def run_of_the_mill(house: House) -> dict[str, Any]:
     await does("GetDepartment", 1)
     await does("ListDepartments")
     await does("TerminateService", service)
+    webhook = (await does("CreateWebhook", body=body_of("CreateWebhook", url=NO_RECEIVER)))["id"]
+    delivery = (await does("TestWebhook", webhook))["id"]
+    await does("UpdateWebhook", webhook, body_of("UpdateWebhook"))
+    await does("RotateWebhook", webhook)
+    await does("RecoverWebhook", webhook, body_of("RecoverWebhook"))
+    await does("GetWebhook", webhook)
+    await does("ListWebhooks")
+    await does("ListDeliveries", webhook)
+    await does("RedeliverDelivery", delivery)
+    await does("GetDelivery", delivery)
+    await does("DeleteWebhook", webhook)
     await house.data(
         "mutation($id: ID!) { invoiceCancel(id: $id) { id } }", {"id": done["CreateService"]["invoice_id"]}
     )
     await does("DeleteClient", client)
+    await does("ListEvents")
     return done
 
 
@@ -196,7 +208,7 @@ def test_no_answer_refers_to_a_scalar() -> None:
 
 async def test_every_operation_answers_as_described(house: House) -> None:
     done = await run_of_the_mill(house)
-    assert set(done) == set(OPERATIONS)
+    assert set(done) == set(OPERATIONS) - {"StreamEvents"}  # it has no end: tests/streams
     for name in LISTS:
         assert done[name], name
 
@@ -224,7 +236,7 @@ async def test_a_repeated_request_is_answered_as_described(house: House) -> None
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 async def test_every_operation_refuses_as_described(house: House, name: str) -> None:
     method, path, _ = OPERATIONS[name]
-    narrow = await house.new_key("events:read")
+    narrow = await house.new_key("settings:read")
     id = 10**9 if "{id}" in path else None
     refusals = [
         (401, await call(house, name, id, key="")),
@@ -293,6 +305,7 @@ async def test_every_event_that_happens_is_as_described(house: House) -> None:
     await house.data("mutation($id: ID!) { serviceCancel(id: $id) { id } }", {"id": waiting["id"]})
     ticket = await house.a_ticket(waiting["client_id"])
     await house.made(f"/tickets/{ticket['id']}/reply", {"message": "Hello", "client_id": waiting["client_id"]})
+    await house.rest("PUT", f"/webhooks/{(await house.a_webhook())['id']}", {"status": "disabled"})
     seen = set()
     for name, payload in await house.rows("SELECT event, payload FROM events"):
         body = DOCUMENT["webhooks"][name]["post"]["requestBody"]["content"]["application/json"]["schema"]

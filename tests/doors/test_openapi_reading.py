@@ -98,11 +98,14 @@ def right_values(schema: dict[str, Any]) -> list[Any]:
             return ["ada@example.com"]
 
 
-@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("name", sorted(set(LISTS) - {"ListEvents"}))  # test_rest_events.py has its parameters
 async def test_every_parameter_of_a_list_is_read_as_described(house: House, name: str) -> None:
     _, path, operation = OPERATIONS[name]
+    path = path.replace("{id}", str((await house.a_webhook())["id"]))
     for parameter in resolved(operation["parameters"]):
         schema = parameter["schema"]
+        if parameter["in"] == "path":
+            continue
         wrong = [""]
         if parameter["name"] != "cursor":
             for value in right_values(schema):

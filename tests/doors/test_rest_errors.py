@@ -80,11 +80,14 @@ SCOPES = {
     "products": ("products:read", ""),
     "servers": ("servers:read", ""),
     "departments": ("departments:read", ""),
+    "webhooks": ("webhooks:read", "webhooks:write"),
+    "deliveries": ("webhooks:read", "webhooks:write"),
+    "events": ("events:read", ""),
 }
 
 
 async def test_a_missing_scope_is_named_and_write_includes_read(house: House) -> None:
-    every = {scope for pair in SCOPES.values() for scope in pair if scope} | {"events:read"}
+    every = {scope for pair in SCOPES.values() for scope in pair if scope}
     for route in ROUTES:
         read, write = SCOPES[route.noun]
         needed = read if route.method == "GET" else write
@@ -92,7 +95,8 @@ async def test_a_missing_scope_is_named_and_write_includes_read(house: House) ->
         answer = await house.rest(route.method, filled(route.path, "999"), key=without)
         assert needed in error_of(answer, 403, "FORBIDDEN")["message"], route
         with_it = await house.new_key(write or read)
-        answer = await house.rest(route.method, filled(route.path, "999"), key=with_it)
+        method = "HEAD" if route.is_stream else route.method  # which has no end
+        answer = await house.rest(method, filled(route.path, "999"), key=with_it)
         assert answer.status_code in (200, 400, 404), route
 
 
@@ -127,7 +131,8 @@ async def test_what_does_not_exist_is_404_in_the_envelope(house: House) -> None:
             error_of(await house.rest(method, path), 404, "NOT_FOUND")
     for route in ROUTES:
         if "{id}" in route.path:
-            body = {"message": "x"} if route.path.endswith("reply") else None
+            bodies = {"reply": {"message": "x"}, "recover": {"since": "2026-01-01"}}
+            body = bodies.get(route.path.rpartition("/")[2])
             for id in ("0", "999", str(2**63 - 1)):
                 error = error_of(await house.rest(route.method, filled(route.path, id), body), 404, "NOT_FOUND")
                 assert error["message"].endswith(f" {id} does not exist.")

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def estate(tmp_path: Path, empty_database: EmptyDatabase) -> AsyncIterator[Estate]:
-    async with open_house(tmp_path, empty_database) as house:
+    async with open_house(tmp_path, empty_database, deliver="off") as house:
         made = Estate(house)
         await made.furnish()
         yield made
@@ -189,7 +189,7 @@ async def test_nothing_of_b_is_in_any_answer_to_a(estate: Estate) -> None:
         assert PLANTED not in str(response), query
         assert "cli_2" not in str(response.get("data")), query
     assert planted, "the word is nowhere to be found"
-    for path in ("clients", "services", "invoices", "tickets", "products", "departments", "servers"):
+    for path in ("clients", "services", "invoices", "tickets", "products", "departments", "servers", "webhooks"):
         for below in ("", *(f"/{number}" for number in range(1, 5))):
             answer = await house.rest("GET", f"/{path}{below}", key=estate.a)
             assert PLANTED not in answer.text, path
@@ -211,9 +211,9 @@ async def test_rest_is_scoped_as_graphql_is(estate: Estate) -> None:
         for row in everyone["data"]:
             answer = await house.rest("GET", f"/{noun}/{row['id']}", key=estate.a)
             assert answer.status_code == (200 if row["id"] in mine else 404), (noun, row["id"])
-    for noun in ("servers", "departments"):
-        for path in (f"/{noun}", f"/{noun}/1", f"/{noun}/999"):
-            assert (await house.rest("GET", path, key=estate.a)).status_code == 403
+    for path in ("/servers", "/departments", "/webhooks", "/webhooks/1/deliveries", "/deliveries/1"):
+        for asked in (path, f"{path}/1" if path.count("/") == 1 else path, path.replace("/1", "/999")):
+            assert (await house.rest("GET", asked, key=estate.a)).status_code == 403
 
 
 async def test_a_key_makes_no_key_that_may_do_more_than_itself(estate: Estate) -> None:

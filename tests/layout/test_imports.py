@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("arcbilling", "models", "provisioning", "resolvers", "rest_compat", "schema")
+PACKAGES = ("arcbilling", "models", "provisioning", "resolvers", "rest_compat", "schema", "webhooks")
 
 
 def contracts() -> dict[str, Any]:
@@ -59,6 +59,11 @@ def test_every_import_contract_is_kept() -> None:
         ("provisioning/mock.py", "import models.enums"),
         ("provisioning/mock.py", "import starlette"),
         ("models/clients.py", "import provisioning.protocol"),
+        ("webhooks/sender.py", "import rest_compat.routes"),
+        ("webhooks/dispatcher.py", "import arcbilling.engine"),
+        ("webhooks/dispatcher.py", "import tortoise"),
+        ("schema/circuits.py", "import webhooks.sender"),
+        ("schema/circuits.py", "import aiohttp"),
         ("arcbilling/clock.py", "import models.enums"),
     ],
 )

@@ -12,17 +12,19 @@ from rest_compat.routes import ROUTES
 from schema import root
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("arcbilling", "models", "provisioning", "resolvers", "rest_compat", "schema", "tests")
+FOLDERS = ("arcbilling", "models", "provisioning", "resolvers", "rest_compat", "schema", "tests", "webhooks")
 SOURCES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 LONGEST = 400
 GENERATED = {"models/migrations/0001_initial.py"}
 MEANINGLESS = {"utils", "util", "core", "common", "misc", "helpers", "lib"}
 
 STEMS = {
+    "deliveries": ("webhooks", "deliveries"),  # a delivery is stored with its webhook
     "departments": ("tickets", "tickets"),  # a department is a part of the tickets' module
     "orders": ("services", "services"),  # an order is a service that is sold
     "payments": ("invoices", "invoices"),  # a payment is stored and fetched with its invoice
     "event_log": ("events", "outbox"),  # what the schema reads as a log is an outbox to those that write it
+    "subscriptions": ("events", "feed"),  # what goes on is fed by the rows of the same log
 }
 """Schema modules whose tables and queries stand in the module of a nearby noun: models', resolvers'."""
 
@@ -61,7 +63,8 @@ def test_every_module_that_declares_root_fields_is_part_of_the_schema() -> None:
     declaring = {
         f"schema.{path.stem}"
         for path in (ROOT / "schema").glob("*.py")
-        if path.stem != "root" and any(mark in path.read_text() for mark in ("\n@query(", "\n@command("))
+        if path.stem != "root"
+        and any(mark in path.read_text() for mark in ("\n@query(", "\n@command(", "\n@subscription("))
     }
     assert declaring == {module.__name__ for module in root.MODULES}
 

@@ -8,9 +8,9 @@ import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceType, GraphQLNamedType, GraphQLObjectType
 
 from rest_compat.routes import ROUTES
-from schema.actors import Policy
+from schema.actors import Policy, Scope
 from schema.events import CATALOGUE
-from schema.fields import COMMANDS, QUERIES
+from schema.fields import COMMANDS, QUERIES, SUBSCRIPTIONS
 from schema.root import NODES, build
 
 ROOT = Path(__file__).parents[2]
@@ -84,9 +84,35 @@ def test_every_command_requires_a_write_scope(name: str) -> None:
     assert requires.scope.endswith(":write")
 
 
-def test_root_fields_are_declared_by_query_and_command_alone() -> None:
+@pytest.mark.parametrize("name", sorted(SUBSCRIPTIONS))
+def test_every_subscription_requires_that_events_may_be_read(name: str) -> None:
+    assert SCHEMA.subscription_type is not None
+    requires = SCHEMA.subscription_type.fields[name].extensions.get("requires")
+    assert requires == SUBSCRIPTIONS[name].requires == Policy.reading(Scope.EVENTS_READ)
+
+
+def test_every_event_of_the_catalogue_has_a_subscription_of_its_name() -> None:
+    """And there is one over all of them, and no other."""
+    named = {name.replace(".", " ").title().replace(" ", "") for name in CATALOGUE}
+    assert {name[0].upper() + name[1:] for name in SUBSCRIPTIONS} == named | {"Events"}
+
+
+def test_every_event_is_told_with_its_object_as_it_was_and_as_it_is() -> None:
+    interface = SCHEMA.type_map["Event"]
+    assert isinstance(interface, GraphQLInterfaceType)
+    told = {type_.name: type_ for type_ in SCHEMA.get_possible_types(interface)}
+    assert set(told) == {f"{name.partition('.')[0].capitalize()}Event" for name in CATALOGUE}
+    for name, type_ in told.items():
+        noun = name.removesuffix("Event")
+        assert str(type_.fields["data"].type) == f"{noun}Snapshot!"
+        assert str(type_.fields[noun.lower()].type) == noun
+
+
+def test_root_fields_are_declared_by_query_command_and_subscription_alone() -> None:
     assert SCHEMA.query_type is not None
     assert SCHEMA.mutation_type is not None
+    assert SCHEMA.subscription_type is not None
+    assert set(SCHEMA.subscription_type.fields) == set(SUBSCRIPTIONS)
     assert set(SCHEMA.query_type.fields) == set(QUERIES)
     assert set(SCHEMA.mutation_type.fields) == set(COMMANDS)
 
@@ -118,6 +144,7 @@ def test_every_name_follows_its_pattern() -> None:
     nouns = (
         "apiKey",
         "client",
+        "delivery",
         "department",
         "invoice",
         "moduleCall",
@@ -126,6 +153,7 @@ def test_every_name_follows_its_pattern() -> None:
         "serverGroup",
         "service",
         "ticket",
+        "webhook",
     )
     for name in COMMANDS:
         assert any(name.startswith(noun) and name[len(noun) : len(noun) + 1].isupper() for noun in nouns), name

@@ -1,9 +1,14 @@
-"""No request of at most 64 KiB costs more than 50 ms of CPU, whatever it asks for and however it is written."""
+"""No request of at most 64 KiB costs more than 50 ms of CPU, whatever it asks for and however it is written.
+
+The milliseconds are told; what is held is the ratio to a yardstick that is measured in the same moments.
+"""
 
 import asyncio
 import json
+import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import graphql
@@ -11,17 +16,16 @@ import pytest
 
 from schema.limits import MAX_BYTES
 from tests.conftest import House
-from tests.reliability import attack_bodies, attacks
+from tests.reliability import attack_bodies, attacks, yardstick
 from tests.reliability.soundness import tell
 
 pytestmark = pytest.mark.anyio
 
-MOST = 50.0
-"""Milliseconds of CPU, on a machine that is free."""
-BUSY = 1.5
-"""What others do with the machine makes the same work so much longer: their data drives ours out of its caches."""
+GOAL = 50 / yardstick.MILLISECONDS
+"""In yardsticks: 50 ms on a free machine."""
+MOST = 4.0
+"""In yardsticks too: above the goal by how far the same work varies from one measurement to the next."""
 TRIES = 9
-"""A try that takes too long may have been disturbed: as many more are made before it counts."""
 
 
 @pytest.fixture
@@ -35,6 +39,7 @@ class Cost:
     milliseconds: float
     status: int
     answer: bytes
+    yardsticks: float = 0.0
 
     @property
     def said(self) -> str:
@@ -81,31 +86,42 @@ async def asked(house: House, path: str, body: bytes, method: str = "POST", quer
     return Cost(took * 1000, sent[0]["status"], b"".join(message.get("body", b"") for message in sent))
 
 
-async def cheapest(house: House, attack: attack_bodies.Attack) -> Cost:
-    """The best of three, or of more if that is too much; each time it is a document that was never seen."""
-    best: Cost | None = None
+async def measured(ask: Callable[[int], Awaitable[Cost]]) -> Cost:
+    """The median of three tries, or of nine if that is above the goal, each beside the yardstick."""
+    costs: list[Cost] = []
+    yardsticks: list[float] = []
     for number in range(TRIES):
-        cost = await asked(house, "/graphql", attacks.body(attack, number))
-        best = cost if best is None or cost.milliseconds < best.milliseconds else best
-        if number >= 2 and best.milliseconds <= MOST:
+        yardsticks.append(yardstick.cost())
+        costs.append(await ask(number))
+        typical = statistics.median(cost.milliseconds for cost in costs)
+        ratio = typical / statistics.median(yardsticks)
+        if number >= 2 and ratio <= GOAL:
             break
-    assert best is not None
-    return best
+    return replace(costs[-1], milliseconds=typical, yardsticks=ratio)
 
 
-def table(costs: dict[str, Cost]) -> str:
-    rows = sorted(costs.items(), key=lambda row: -row[1].milliseconds)
-    return "\n".join(
-        f"{cost.milliseconds:6.1f} ms  {cost.status}  {len(cost.answer):7,} bytes  {name:52} {cost.said}"
-        for name, cost in rows
+async def sent(house: House, attack: attack_bodies.Attack) -> Cost:
+    """What it costs as a document that was never seen."""
+    return await measured(lambda number: asked(house, "/graphql", attacks.body(attack, number)))
+
+
+def too_dear(costs: dict[str, Cost]) -> dict[str, float]:
+    """What costs more than it may, in yardsticks. All of them are told."""
+    rows = sorted(costs.items(), key=lambda row: -row[1].yardsticks)
+    tell(
+        "\n".join(
+            f"{cost.milliseconds:6.1f} ms {cost.yardsticks:5.2f}  {cost.status}  {len(cost.answer):7,} bytes  "
+            f"{name:52} {cost.said}"
+            for name, cost in rows
+        )
     )
+    return {name: cost.yardsticks for name, cost in rows if cost.yardsticks > MOST}
 
 
 async def test_no_shape_of_a_document_or_of_its_variables_costs_more_than_50_ms(house: House) -> None:
     await house.a_client()
-    costs = {name: await cheapest(house, attack) for name, attack in attacks.QUERIES.items()}
-    tell(table(costs))
-    assert {name: cost.milliseconds for name, cost in costs.items() if cost.milliseconds > MOST * BUSY} == {}
+    costs = {name: await sent(house, attack) for name, attack in attacks.QUERIES.items()}
+    assert too_dear(costs) == {}
     assert {name: cost.said for name, cost in costs.items() if cost.status not in (200, 400)} == {}
     told = {name: len(cost.answer) for name, cost in costs.items() if cost.status == 400}
     assert {name: size for name, size in told.items() if size > 40_000} == {}
@@ -113,23 +129,21 @@ async def test_no_shape_of_a_document_or_of_its_variables_costs_more_than_50_ms(
 
 @pytest.mark.parametrize("path", ["/graphql", "/api/v1/clients", "/api/v1/invoices"])
 async def test_no_body_costs_more_than_50_ms(house: House, path: str) -> None:
-    costs: dict[str, Cost] = {}
-    for name, body in attack_bodies.bodies().items():
-        tries = [await asked(house, path, body) for _ in range(TRIES)]
-        costs[name] = min(tries, key=lambda cost: cost.milliseconds)
-    tell(table(costs))
-    assert {name: cost.milliseconds for name, cost in costs.items() if cost.milliseconds > MOST * BUSY} == {}
+    costs = {
+        name: await measured(lambda _, body=body: asked(house, path, body))  # type: ignore[misc]
+        for name, body in attack_bodies.bodies().items()
+    }
+    assert too_dear(costs) == {}
     assert {cost.status for cost in costs.values()} == {400}
 
 
 async def test_no_write_that_is_refused_costs_more_than_50_ms(house: House) -> None:
     await house.a_client()
-    costs: dict[str, Cost] = {}
-    for name, (path, body) in attack_bodies.writes().items():
-        tries = [await asked(house, path, body) for _ in range(TRIES)]
-        costs[name] = min(tries, key=lambda cost: cost.milliseconds)
-    tell(table(costs))
-    assert {name: cost.milliseconds for name, cost in costs.items() if cost.milliseconds > MOST * BUSY} == {}
+    costs = {
+        name: await measured(lambda _, path=path, body=body: asked(house, path, body))  # type: ignore[misc]
+        for name, (path, body) in attack_bodies.writes().items()
+    }
+    assert too_dear(costs) == {}
     assert {cost.status for cost in costs.values()} == {400}
 
 
@@ -140,10 +154,10 @@ async def test_the_dearest_query_that_is_allowed_costs_no_more(house: House) -> 
         await house.an_invoice(client)
     fields = "id number status dueDate subtotal tax total balance currency createdAt updatedAt"
     costs = {
-        "100 invoices of 44 fields": await cheapest(
+        "100 invoices of 44 fields": await sent(
             house, (f"{{invoices(first:100){{nodes{{{fields} {fields}}}}}}}", None)
         ),
-        "100 invoices with items and clients": await cheapest(
+        "100 invoices with items and clients": await sent(
             house,
             (
                 f"{{invoices(first:100){{nodes{{{fields} items{{id description amount}}"
@@ -151,7 +165,7 @@ async def test_the_dearest_query_that_is_allowed_costs_no_more(house: House) -> 
                 None,
             ),
         ),
-        "16 clients of 100 invoices": await cheapest(
+        "16 clients of 100 invoices": await sent(
             house,
             (
                 "{clients(first:16){nodes{invoices(first:100){nodes{id total}}}}}",
@@ -159,8 +173,7 @@ async def test_the_dearest_query_that_is_allowed_costs_no_more(house: House) -> 
             ),
         ),
     }
-    tell(table(costs))
-    assert {name: cost.milliseconds for name, cost in costs.items() if cost.milliseconds > MOST * BUSY} == {}
+    assert too_dear(costs) == {}
     assert all(cost.status == 200 and cost.said == "data" for cost in costs.values())
 
 
@@ -174,7 +187,10 @@ async def test_what_was_refused_once_is_refused_again_for_less(house: House) -> 
 
 async def test_no_work_is_done_for_a_document_that_is_refused(house: House, statements: list[str]) -> None:
     refused = [name for name in attacks.QUERIES if name.startswith(("F1", "__typename", "aliases: 600", "directives"))]
-    await asked(house, "/graphql", b"{}")  # reads the key
+    await asked(house, "/graphql", b"{}")  # reads the key, and notes in the background that it was used
+    async with asyncio.timeout(10):
+        while not (any("last_used_at" in one for one in statements) and statements[-1] == "COMMIT"):
+            await asyncio.sleep(0.01)
     statements.clear()
     for name in refused:
         assert (await asked(house, "/graphql", attacks.body(attacks.QUERIES[name], 0))).status == 400, name

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from arcbilling import graphql_door
+from arcbilling import operations
 from resolvers.tables import MAX_ROWS, Table
 from schema import context, execution, tickets
 from schema.checks import MAX_ITEMS
@@ -37,7 +37,7 @@ async def refusal(house: House, query: str) -> str:
 
 async def test_rows_are_counted_over_the_whole_operation(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context, "MAX_ROWS", 4)
-    monkeypatch.setattr(graphql_door, "MAX_ROWS_CHOSEN", 4)
+    monkeypatch.setattr(operations, "MAX_ROWS_CHOSEN", 4)
     client = (await house.a_client())["id"]
     for _ in range(2):
         await house.an_invoice(client, items=[{"description": "a", "amount": "1"}] * 2)
@@ -54,7 +54,7 @@ async def test_rows_are_counted_over_the_whole_operation(house: House, monkeypat
 
 
 async def test_no_more_rows_are_read_than_are_left(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graphql_door, "MAX_ROWS_CHOSEN", 10)
+    monkeypatch.setattr(operations, "MAX_ROWS_CHOSEN", 10)
     client = (await house.a_client())["id"]
     for _ in range(3):
         await house.an_invoice(client, items=[{"description": "a", "amount": "1"}] * 3)
@@ -77,7 +77,7 @@ async def test_fewer_rows_are_told_where_the_caller_chooses_the_fields(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert MAX_ROWS_CHOSEN < MAX_ROWS
-    monkeypatch.setattr(graphql_door, "MAX_ROWS_CHOSEN", 1)
+    monkeypatch.setattr(operations, "MAX_ROWS_CHOSEN", 1)
     await house.an_invoice(items=[{"description": "a", "amount": "1"}] * 2)
     assert await refusal(house, INVOICES) == "This asks for more than 1 invoice items. Ask for fewer at once."
     assert (await house.rest("GET", "/invoices")).status_code == 200

@@ -25,8 +25,8 @@ pytestmark = pytest.mark.anyio
 class Process:
     """The hints of one process, and what it has heard."""
 
-    def __init__(self, link: RedisLink | None) -> None:
-        self.hints = Hints(link)
+    def __init__(self, hints: Hints) -> None:
+        self.hints = hints
         self.heard: list[str] = []
         self.hints.on("keys", lambda: self.heard.append("keys"))
         self.hints.on("events", lambda: self.heard.append("events"))
@@ -41,7 +41,7 @@ class Process:
 @asynccontextmanager
 async def a_process(url: str, namespace: str) -> AsyncIterator[Process]:
     link = RedisLink(url, namespace)
-    process = Process(link)
+    process = Process(Hints(link.channel("hints")))
     try:
         async with process.hints.listening():
             await process.until("events", "keys")  # whoever begins to listen may have missed some
@@ -72,7 +72,7 @@ async def test_a_hint_is_heard_once_in_every_process(redis_url: str) -> None:
 
 
 async def test_a_hint_is_heard_without_redis_in_its_process() -> None:
-    process = Process(None)
+    process = Process(Hints())
     async with process.hints.listening():
         process.hints.tell("keys")
         assert process.heard == ["keys"]

@@ -281,7 +281,7 @@ async def test_a_column_that_is_widened_beside_the_server_fails_no_request(house
 async def test_the_connections_of_all_processes_are_counted(engine: str) -> None:
     few = PostgresLocation(POSTGRES_URL, pool_size=3, processes=2)
     many = PostgresLocation(POSTGRES_URL, pool_size=10, processes=200)
-    assert few.connections == 8
+    assert few.connections == 10
     assert [finding.fine for finding in await few.examine() if "connections" in finding.what] == [True]
     assert [finding.fine for finding in await many.examine() if "connections" in finding.what] == [False]
 

@@ -182,7 +182,7 @@ async def test_an_answer_that_cannot_be_written_down_is_told_of_without_its_text
     monkeypatch.setattr(attempts, "end", broken)
     await house.a_service(product_id=await a_mocked_product(house))
     async with asyncio.timeout(10):
-        while not told:  # noqa: ASYNC110
+        while not told:
             await asyncio.sleep(0.01)
     assert "RuntimeError" in str(told)
     assert secret not in str(told)

@@ -43,7 +43,7 @@ ORDER = {"client_id": 1, "product_id": 1, "billing_cycle": "monthly"}
 async def services(http: httpx2.AsyncClient, holds: Callable[[Any], bool]) -> Any:
     """All services as staff see them, once something holds of each."""
     seen = "{ services { nodes { status provisionState moduleCalls { nodes { status attempts lastError } } } } }"
-    while not all(map(holds, found := (await asked(http, seen))["services"]["nodes"])):  # noqa: ASYNC110
+    while not all(map(holds, found := (await asked(http, seen))["services"]["nodes"])):
         await asyncio.sleep(0.02)
     return found
 

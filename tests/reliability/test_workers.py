@@ -176,8 +176,8 @@ async def test_workers_end_when_their_parent_is_killed(place: Installation) -> N
 
 BROKEN = """
 from arcbilling import cli, server
-config = server._config
-server._config = lambda _, workers: config("arcbilling.server:nothing", workers)
+config = server.configuration
+server.configuration = lambda _, workers: config("arcbilling.server:nothing", workers)
 cli.main()
 """
 

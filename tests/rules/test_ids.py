@@ -29,6 +29,8 @@ def test_prefixes_are_those_of_the_contract() -> None:
         "grp",
         "key",
         "mcl",
+        "whk",
+        "dlv",
     }
 
 

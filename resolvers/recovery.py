@@ -1,0 +1,90 @@
+"""What is queued again for an endpoint: deliveries that failed or were skipped, and events that were never queued."""
+
+from datetime import datetime
+
+from models.enums import AttemptTrigger, DeliveryStatus
+from models.webhooks import DeliveryRow, WebhookRow
+from resolvers import outbox
+from resolvers.deliveries import WANTED
+from resolvers.tables import Session, WriteSession, equal
+
+LOST = (DeliveryStatus.FAILED.value, DeliveryStatus.SKIPPED.value)
+
+_QUEUE_AGAIN = f"""
+    UPDATE deliveries
+    SET status = ?, trigger = ?, attempts = 0, due_at = ?, lease = NULL, queued_at = ?, finished_at = NULL
+    WHERE webhook_id = ?
+        AND (status IN (?, ?) OR status = ? AND lease IS NULL AND due_at > ?)
+        AND message_id IN (
+            SELECT events.public_id FROM events JOIN webhooks ON webhooks.id = ? AND {WANTED}
+            WHERE events.sequence > ? AND events.sequence <= ?
+        )
+    RETURNING id
+"""
+_QUEUE_MISSING = f"""
+    INSERT INTO deliveries (
+        webhook_id, message_id, event, event_id, object_type, object_id, sequence, client_id,
+        status, trigger, attempts, due_at, queued_at, created_at
+    )
+    SELECT
+        webhooks.id, events.public_id, events.event, events.id, events.object_type, events.object_id, events.sequence,
+        events.client_id, ?, ?, 0, events.created_at, ?, ?
+    FROM events JOIN webhooks ON webhooks.id = ? AND webhooks.active_from < events.sequence AND {WANTED}
+    WHERE events.sequence > ? AND events.sequence <= ?
+    ORDER BY events.sequence
+    ON CONFLICT (webhook_id, message_id) DO NOTHING
+    RETURNING id
+"""
+_FIRST_SINCE = "SELECT min(sequence) FROM events WHERE created_at >= ? AND sequence IS NOT NULL"
+_FIRST_LOST = """
+    SELECT min(sequence) FROM deliveries
+    WHERE webhook_id = ? AND event_id IS NOT NULL AND (status = ? OR status = ? AND finished_at >= ?)
+"""
+_SKIP = """
+    UPDATE deliveries SET status = ?, due_at = NULL, lease = NULL, finished_at = ?
+    WHERE webhook_id = ? AND status = ?
+"""
+_HASTEN = """
+    UPDATE deliveries SET attempts = 0, due_at = ?, queued_at = ? WHERE webhook_id = ? AND status = ? AND lease IS NULL
+"""
+
+
+async def recover(session: WriteSession, webhook: WebhookRow, after: int, to: int, now: datetime) -> int:
+    """Queues the events of these sequence numbers that the endpoint wants and has not got; tells how many.
+
+    What waits for its next attempt is made due as well. They keep their ids, and so the order of each object's.
+    """
+    queued = (DeliveryStatus.PENDING.value, AttemptTrigger.AUTO.value)
+    again = (*queued, now, now, webhook.id, *LOST, DeliveryStatus.PENDING.value, now, webhook.id, after, to)
+    found = len(await session.connection.fetch(_QUEUE_AGAIN, again))
+    missing = (*queued, now, now, webhook.id, after, to)
+    return found + len(await session.connection.fetch(_QUEUE_MISSING, missing))
+
+
+async def first_since(session: Session, moment: datetime) -> int | None:
+    """The sequence number of the first event that is kept from a moment on."""
+    ((first,),) = await session.connection.fetch(_FIRST_SINCE, (moment,))
+    return first if first is None else int(first)
+
+
+async def first_lost(session: Session, webhook: WebhookRow, failing_since: datetime) -> int | None:
+    """The sequence number of the first event that was skipped for the endpoint, or has failed since a moment."""
+    failed, skipped = LOST
+    ((first,),) = await session.connection.fetch(_FIRST_LOST, (webhook.id, skipped, failed, failing_since))
+    return first if first is None else int(first)
+
+
+async def skip_pending(session: WriteSession, webhook: WebhookRow, now: datetime, *, under_way: bool) -> None:
+    """Skips what waits for the endpoint; also what is being tried, if told so, whose result then counts no more."""
+    values = (DeliveryStatus.SKIPPED.value, now, webhook.id, DeliveryStatus.PENDING.value)
+    await session.connection.fetch(_SKIP if under_way else f"{_SKIP} AND lease IS NULL", values)
+
+
+async def hasten(session: WriteSession, webhook: WebhookRow, now: datetime) -> None:
+    """Makes what waits for its next attempt due, as if it had just been queued."""
+    await session.connection.fetch(_HASTEN, (now, now, webhook.id, DeliveryStatus.PENDING.value))
+
+
+async def event_is_kept(session: Session, delivery: DeliveryRow) -> bool:
+    """Whether the payload of a delivery is still there: of a test it always is."""
+    return delivery.event_id is None or await outbox.table.exists(session, equal("id", delivery.event_id))

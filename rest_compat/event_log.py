@@ -1,0 +1,75 @@
+"""The event log in REST: its pages, which begin after the id of an event, and the stream that follows on them."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from rest_compat.plans import Plan
+from rest_compat.reading import PREFIX, read_parameters, read_whole
+from schema.errors import invalid_fields, sentence
+from schema.execution import Answer, Result, error_of
+from schema.limits import MAX_PAGE
+
+STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no"}
+
+
+def read_page(query: str) -> dict[str, Any]:
+    """The variables of a page of events."""
+    given = read_parameters(query)
+    errors = _unknown(given, "after", "types", "per_page")
+    variables = _common(given, errors)
+    variables["first"] = read_whole("per_page", given.get("per_page", str(MAX_PAGE)), 1, MAX_PAGE, errors)
+    if errors:
+        raise invalid_fields(errors)
+    return variables
+
+
+def read_stream(query: str, last_event_id: str | None) -> dict[str, Any]:
+    """The variables of the stream; what a browser has received last wins over where the caller began."""
+    given = read_parameters(query)
+    errors = _unknown(given, "after", "types")
+    variables = _common(given, errors)
+    if errors:
+        raise invalid_fields(errors)
+    return variables | ({"after": last_event_id} if last_event_id else {})
+
+
+def page(plan: Plan, data: Any, variables: Mapping[str, Any]) -> Answer:
+    """A page of events. What follows it begins after its last one, or, where it is empty, where it began itself."""
+    events = [plan.convert(node) for node in data["nodes"]]
+    more = data["pageInfo"]["hasNextPage"]
+    following = events[-1]["id"] if events else variables["after"]
+    headers = {"content-type": "application/json"}
+    if more:
+        types = {"types": ",".join(variables["types"])} if variables["types"] else {}
+        asked = urlencode({**types, "per_page": variables["first"], "after": following})
+        headers["link"] = f'<{PREFIX}{plan.route.path}?{asked}>; rel="next"'
+    body = {"status": "success", "data": events, "meta": {"has_more": more, "next_after": following}}
+    return Answer(200, orjson.dumps(body), headers)
+
+
+async def stream(plan: Plan, results: AsyncGenerator[Result], request_id: str) -> AsyncGenerator[bytes]:
+    """Each event as server-sent events are written, its data on one line."""
+    async with aclosing(results):
+        async for result in results:
+            if result.failed:
+                raise error_of(result.errors[0], request_id)
+            assert result.data is not None
+            event = plan.convert(result.data["data"])
+            head = f"id: {event['id']}\nevent: {event['event']}\ndata: "
+            yield head.encode() + orjson.dumps(event) + b"\n\n"
+
+
+def _unknown(given: Mapping[str, str], *known: str) -> dict[str, str]:
+    return {name: sentence(name, "is not known") for name in given if name not in known}
+
+
+def _common(given: Mapping[str, str], errors: dict[str, str]) -> dict[str, Any]:
+    types = [name.strip() for name in given["types"].split(",")] if "types" in given else None
+    for name, value in given.items():
+        if not value.strip():
+            errors[name] = sentence(name, "must not be empty")
+    return {"after": given.get("after"), "types": types}

@@ -1,0 +1,65 @@
+"""A key that may not be used any more: what was opened with it ends."""
+
+import asyncio
+from datetime import timedelta
+
+import httpx2
+import pytest
+
+from arcbilling import clock
+from tests.databases import on_sqlite
+from tests.streams.listening import ALL, Server, a_socket, server_sent
+
+pytestmark = [pytest.mark.anyio, on_sqlite]
+
+REVOKE = "mutation($id: ID!) { apiKeyRevoke(id: $id) { id } }"
+
+
+async def listening_until(served: Server, key: str, end: str) -> float:
+    """Opens a socket and a stream, ends the key, and tells after how long both were over."""
+    house = served.house
+    headers = {"authorization": f"Bearer {key}"}
+    async with (
+        a_socket(served.address, key) as socket,
+        a_socket(served.address, house.key) as other,
+        httpx2.AsyncClient(base_url=f"http://{served.address}", headers=headers, timeout=20) as http,
+        http.stream("GET", "/api/v1/events/stream") as answer,
+    ):
+        await socket.subscribe("1", ALL)
+        await other.subscribe("1", ALL)
+        number = (await house.rows("SELECT max(id) FROM api_keys"))[0][0]
+        began = asyncio.get_running_loop().time()
+        if end == "hint":
+            await house.data(REVOKE, {"id": number})
+        else:
+            column = "revoked_at" if end == "revoked elsewhere" else "expires_at"
+            await house.write(f"UPDATE api_keys SET {column} = ? WHERE id = ?", clock.now(), number)
+        assert await socket.hear() == {"id": "1", "type": "complete"}
+        assert await socket.closed() == (4401, "Unauthorized")
+        assert [one async for one in server_sent(answer)] == []
+        ended = asyncio.get_running_loop().time() - began
+        await house.a_client()
+        assert (await other.hear())["type"] == "next"
+    return ended
+
+
+async def test_a_key_that_is_revoked_here_ends_its_streams_at_once(served: Server) -> None:
+    assert await listening_until(served, await served.house.new_key(), "hint") < 2
+
+
+@pytest.mark.parametrize("end", ["revoked elsewhere", "expired"])
+async def test_a_key_that_ends_without_a_hint_ends_its_streams_within_seconds(served: Server, end: str) -> None:
+    assert await listening_until(served, await served.house.new_key(), end) < 5
+
+
+async def test_a_key_that_expires_ends_its_streams(served: Server) -> None:
+    soon = (clock.now() + timedelta(seconds=1)).isoformat()
+    async with a_socket(served.address, await served.house.new_key(expiresAt=soon)) as socket:
+        assert await socket.closed() == (4401, "Unauthorized")
+
+
+async def test_an_erased_clients_key_ends_with_it(served: Server) -> None:
+    client = (await served.house.a_client())["id"]
+    async with a_socket(served.address, await served.house.new_key(client=client)) as socket:
+        assert (await served.house.rest("DELETE", f"/clients/{client}")).status_code == 200
+        assert await socket.closed() == (4401, "Unauthorized")

@@ -1,0 +1,1 @@
+"""The proof that nothing is lost: servers that are killed amid their work, and accounts of what became of it."""
