@@ -56,6 +56,7 @@ class Loop:
         return wait
 
     async def run(self) -> None:
+        structlog.contextvars.bind_contextvars(loop=self.name)  # every line of its steps carries it
         while True:
             self._woken.clear()
             wait = self._every
@@ -68,10 +69,10 @@ class Loop:
                     self.on_step(self.name, True)
             except DatabaseUnavailable as error:
                 wait = self._failed()
-                log.warning("a loop waits for the database", loop=self.name, seconds=wait, error=str(error))
+                log.warning("a loop waits for the database", seconds=wait, error=str(error))
             except Exception as error:
                 wait = self._failed()
-                log.error("a loop failed; it is tried again", loop=self.name, seconds=wait, exc_info=error)
+                log.error("a loop failed; it is tried again", seconds=wait, exc_info=error)
             if self._stopping:
                 return  # what was there before it was told to is done
             with suppress(TimeoutError):

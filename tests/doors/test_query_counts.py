@@ -17,8 +17,8 @@ __all__ = ["house"]
 
 FEW, MANY = 3, 30
 LISTS = [name for name, root in QUERIES.items() if "first" in root.arguments.members]
-ASIDE = ("FROM events WHERE sequence IS NULL", "FROM api_keys WHERE digest = ?", "UPDATE api_keys SET last_used_at")
-"""What the process does beside the request: numbering events, recognising the key, noting its use."""
+ASIDE = ("FROM api_keys WHERE digest = ?", "UPDATE api_keys SET last_used_at")
+"""What the process does beside the request: recognising the key, noting its use."""
 
 
 def object_type(name: str) -> GraphQLObjectType | GraphQLInterfaceType:
