@@ -1,10 +1,11 @@
 """The databases that tests stand on: an empty one of each engine, copied for whoever asks."""
 
-import hashlib
 import os
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -19,6 +20,9 @@ from resolvers.engines.sqlite import SqliteLocation
 
 POSTGRES_URL = os.environ.get("ARCBILLING_TEST_POSTGRES_URL") or "postgresql://127.0.0.1:5432/postgres"
 """A server on which the tests may make and drop databases of their own."""
+
+MOST_USES = 30
+"""So often a copy is used: emptied rows still take their place, and nobody sweeps it out."""
 
 on_sqlite = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 """For tests of what is SQLite's alone."""
@@ -79,19 +83,29 @@ class EmptySqlite:
 
 
 class EmptyPostgres:
+    """Copies are made of a template, and used again by other tests once they are emptied: making one takes longer."""
+
     def __init__(self, server: str, name: str) -> None:
         self.server = server
         self.name = name
         self.copies: dict[Path, str] = {}
+        self._made_so_far = 0
+        self._emptied: list[str] = []
+        self._uses: Counter[str] = Counter()
+        self._contents: Contents | None = None
         self._kept: list[EmptyPostgres] = []
 
     async def migrate(self) -> None:
         async with self._connected() as connection:
             await connection.execute(f"CREATE DATABASE {self.name}")
         await migrations.migrate(PostgresLocation(self.url_of(self.name)))
+        async with self._connected(self.name) as connection:
+            self._contents = await Contents.of(connection)
 
     async def furnish(self, folder: Path) -> dict[str, str]:
         folder.mkdir(parents=True, exist_ok=True)
+        if folder not in self.copies and self._emptied:
+            self.copies[folder] = self._emptied.pop()
         return {"database_url": await self._made(folder, f"TEMPLATE {self.name}")}
 
     async def blank(self, folder: Path) -> Location:
@@ -100,7 +114,8 @@ class EmptyPostgres:
     async def _made(self, folder: Path, how: str) -> str:
         """The URL of the database that stands for a folder."""
         if folder not in self.copies:
-            name = f"{self.name}_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+            self._made_so_far += 1
+            name = f"{self.name}_{self._made_so_far}"
             async with self._connected() as connection:
                 await connection.execute(f"CREATE DATABASE {name} {how}")
             self.copies[folder] = name
@@ -111,29 +126,93 @@ class EmptyPostgres:
         return self._kept[-1]
 
     async def drop_copies(self) -> None:
-        async with self._connected() as connection:
-            while self.copies:
-                _, name = self.copies.popitem()
-                await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        while self.copies:
+            _, name = self.copies.popitem()
+            if await self._is_emptied(name):
+                self._emptied.append(name)
+            else:
+                await self._drop(name)
 
     async def drop(self) -> None:
         for kept in self._kept:
             await kept.drop()
-        await self.drop_copies()
+        for name in (*self.copies.values(), *self._emptied, self.name):
+            await self._drop(name)
+
+    async def _is_emptied(self, name: str) -> bool:
+        """Empties a copy for the next test, if it is still like the template but for its rows."""
+        self._uses[name] += 1
+        if self._contents is None or self._uses[name] == MOST_USES:
+            return False
         async with self._connected() as connection:
-            await connection.execute(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
+            await connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        async with self._connected(name) as connection:
+            return await self._contents.restored(connection)
+
+    async def _drop(self, name: str) -> None:
+        async with self._connected() as connection:
+            await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def url_of(self, name: str) -> str:
         base, _, options = self.server.partition("?")
         return f"{base.rpartition('/')[0]}/{name}{'?' if options else ''}{options}"
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Any]:
-        connection = await asyncpg.connect(self.server)
+    async def _connected(self, name: str | None = None) -> AsyncIterator[Any]:
+        connection = await asyncpg.connect(self.server if name is None else self.url_of(name))
         try:
             yield connection
         finally:
             await connection.close()
+
+
+FORM = """
+    SELECT string_agg(line, ', ' ORDER BY line) FROM (
+        SELECT format('%s.%s %s %s %s', relname, attname, atttypid, attnotnull, relhastriggers) AS line
+        FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+        WHERE relnamespace = 'public'::regnamespace AND attnum > 0
+        UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+        UNION ALL SELECT format('%s %s', conname, pg_get_constraintdef(oid))
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    ) AS lines
+"""
+NAMES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = '{kind}'"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a migrated database is: its columns, indexes and constraints, its rows, and where its sequences stand."""
+
+    form: str
+    rows: dict[str, str | None]
+    sequences: dict[str, tuple[int, bool]]
+
+    @classmethod
+    async def of(cls, connection: Any) -> "Contents":
+        tables = [name for (name,) in await connection.fetch(NAMES.format(kind="r"))]
+        sequences = [name for (name,) in await connection.fetch(NAMES.format(kind="S"))]
+        return cls(
+            await connection.fetchval(FORM),
+            {name: await connection.fetchval(f"SELECT json_agg({name}) FROM {name}") for name in tables},
+            {name: tuple(await connection.fetchrow(f"SELECT last_value, is_called FROM {name}")) for name in sequences},
+        )
+
+    async def restored(self, connection: Any) -> bool:
+        """Makes a database hold this again, unless it is of another form by now."""
+        if await connection.fetchval(FORM) != self.form:
+            return False
+        steps = ["SET LOCAL session_replication_role = replica"]  # no foreign key is looked at
+        for table, rows in self.rows.items():
+            steps.append(f"DELETE FROM {table}")
+            if rows is not None:
+                steps.append(
+                    f"INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, $rows${rows}$rows$)"
+                )
+        for sequence, (last, called) in self.sequences.items():
+            steps.append(f"SELECT setval('{sequence}', {last}, {called})")
+        async with connection.transaction():
+            await connection.execute(";".join(steps))
+        return True
 
 
 @asynccontextmanager

@@ -200,7 +200,8 @@ async def test_a_call_that_fails_is_tried_again_under_its_key_until_it_is_done(
 
 async def test_a_call_waits_visibly_for_its_next_attempt(house: House) -> None:
     await house.a_service(product_id=await a_mocked_product(house, fail=1))
-    found = await until(house, 1, lambda service: service["moduleCalls"][0]["status"] == "RETRYING")
+    await until(house, 1, lambda service: service["moduleCalls"][0]["status"] == "RETRYING")
+    found = await seen(house, 1)  # again, for a service is read a moment before its calls
     (call,) = found["moduleCalls"]
     assert call["lastError"] == "The mock failed before it did anything."
     assert call["nextAttemptAt"] is not None

@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.anyio, on_sqlite]
 
 SUBSCRIBERS = int(os.environ.get("ARCBILLING_TEST_SUBSCRIBERS") or 200)
 SLOW_READERS = 10
-EVENTS = 5_000
+EVENTS = 1_200
+"""Of 5,000 bytes: far more than a reader may cost."""
 WHOLE = "subscription($after: ID) { events(after: $after) { sequence payload } }"
 
 PLANT = """
@@ -33,7 +34,7 @@ PLANT = """
     )
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
     SELECT 'evt_planted' || i, 'client.updated', 'Client', 1, i,
-        '{"data":{"id":1,"city":"' || hex(zeroblob(500)) || '"},"event":"client.updated","timestamp":"x"}',
+        '{"data":{"id":1,"city":"' || hex(zeroblob(2400)) || '"},"event":"client.updated","timestamp":"x"}',
         'test', 'test', '2026-01-01 00:00:00.000000+00:00'
     FROM n
 """
@@ -45,7 +46,7 @@ def resident(pid: int) -> int:
 
 
 async def plant(place: Installation, number: int) -> None:
-    """Puts events of 1,000 bytes where a server will number them."""
+    """Puts events of 5,000 bytes where a server will number them."""
     async with at(place.location) as database, written(database) as session:
         await session.connection.fetch(PLANT, (number,))
 
