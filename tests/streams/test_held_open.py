@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.anyio, on_sqlite]
 
 SUBSCRIBERS = int(os.environ.get("ARCBILLING_TEST_SUBSCRIBERS") or 200)
 SLOW_READERS = 10
-EVENTS = 1_200
+EVENTS = 2_000
 """Of 5,000 bytes: far more than a reader may cost."""
 WHOLE = "subscription($after: ID) { events(after: $after) { sequence payload } }"
 
@@ -103,7 +103,8 @@ async def test_one_that_reads_nothing_for_a_while_costs_little_and_then_reads_ev
             for _ in range(EVENTS - 1):
                 await socket.hear()
         before = most = resident(server.pid)
-        readers = [await stack.enter_async_context(a_socket(address, key, max_queue=1)) for _ in range(SLOW_READERS)]
+        unread = {"max_queue": 1, "close_timeout": 0.1}  # nor will it read a farewell
+        readers = [await stack.enter_async_context(a_socket(address, key, **unread)) for _ in range(SLOW_READERS)]
         for reader in readers:
             await reader.subscribe("1", WHOLE, after=first)
         for _ in range(20):

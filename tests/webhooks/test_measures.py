@@ -23,7 +23,7 @@ from tests.reliability.soundness import tell
 
 pytestmark = pytest.mark.anyio
 
-DELIVERIES = int(os.environ.get("ARCBILLING_TEST_DELIVERIES") or 150)
+DELIVERIES = int(os.environ.get("ARCBILLING_TEST_DELIVERIES") or 80)
 BACKLOG = int(os.environ.get("ARCBILLING_TEST_BACKLOG") or 60)
 SCALE = "1" if "ARCBILLING_TEST_BACKLOG" in os.environ else "60"
 """The long form is at the pace of every day."""
