@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -45,6 +46,10 @@ FORGED = {
 }
 
 
+class Ended(Exception):
+    """A receiver has ended."""
+
+
 def installed(program: str) -> str:
     found = shutil.which(program)
     if found is None:
@@ -56,7 +61,8 @@ def port_of(server: "subprocess.Popen[bytes]", port: int) -> int:
     """The port, once the server listens."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        assert server.poll() is None, "the receiver ended"
+        if server.poll() is not None:
+            raise Ended
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return port
@@ -81,15 +87,16 @@ def post(port: int, body: bytes, secret: str = SECRET, age: int = 0) -> int:
     return httpx2.post(f"http://127.0.0.1:{port}/", content=body, headers=headers, timeout=30).status_code
 
 
-def serving(command: list[str], work: Callable[[int], None]) -> None:
+def serving(command: list[str], work: Callable[[int], None], environ: dict[str, str] = ENVIRON) -> None:
     port = free_port()
     filled = [part.replace("PORT", str(port)) for part in command]
     quiet = subprocess.DEVNULL
-    with subprocess.Popen(filled, env=ENVIRON, stdout=quiet, stderr=quiet, start_new_session=True) as server:
+    with subprocess.Popen(filled, env=environ, stdout=quiet, stderr=quiet, start_new_session=True) as server:
         try:
             work(port_of(server, port))
         finally:
-            os.killpg(server.pid, signal.SIGKILL)  # some start another process, which is the one that serves
+            with suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(server.pid, signal.SIGKILL)  # some start another process, which is the one that serves
 
 
 SERVERS = {
@@ -126,6 +133,21 @@ def test_the_receiver_that_checks_the_headers_too_refuses_what_is_old_and_what_t
     serving(SERVERS["python"], try_both)
 
 
+@pytest.mark.parametrize("secret", [None, ""], ids=["unset", "empty"])
+@pytest.mark.parametrize("language", SERVERS)
+def test_a_receiver_that_was_given_no_secret_takes_nothing(language: str, secret: str | None) -> None:
+    """Without one everybody could sign: most languages take an unset variable for an empty key."""
+    installed(SERVERS[language][0])
+    environ = {name: value for name, value in ENVIRON.items() if name != "WEBHOOK_SECRET"}
+    environ |= {} if secret is None else {"WEBHOOK_SECRET": secret}
+
+    def try_forged(port: int) -> None:
+        assert post(port, signed_body(CONTENT, ""), secret="") >= 400
+
+    with suppress(Ended):
+        serving(SERVERS[language], try_forged, environ)
+
+
 @pytest.mark.parametrize("language", PROGRAMS)
 def test_a_receiver_that_reads_its_input_takes_what_is_signed_alone(language: str) -> None:
     installed(PROGRAMS[language][0])
@@ -135,7 +157,15 @@ def test_a_receiver_that_reads_its_input_takes_what_is_signed_alone(language: st
     def run(body: bytes) -> int:
         return subprocess.run(PROGRAMS[language], input=body, env=ENVIRON, capture_output=True, check=False).returncode
 
+    def run_without(**secret: str) -> int:
+        environ = {name: value for name, value in ENVIRON.items() if name != "WEBHOOK_SECRET"} | secret
+        forged = signed_body(CONTENT, "")
+        command = PROGRAMS[language]
+        return subprocess.run(command, input=forged, env=environ, capture_output=True, check=False).returncode
+
     assert run(BODY) == 0
+    assert run_without() != 0
+    assert run_without(WEBHOOK_SECRET="") != 0
     for how, forged in FORGED.items():
         assert run(forged) == 1, how
 

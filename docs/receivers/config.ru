@@ -2,11 +2,14 @@
 require "json"
 require "openssl"
 
+SECRET = ENV.fetch("WEBHOOK_SECRET")
+abort "WEBHOOK_SECRET is not set: without it anybody could sign." unless SECRET.start_with?("whsec_")
+
 # The signature is the last member, so the body ends in 87 bytes that are made of all before them.
 def signed?(body)
   return false if body.bytesize <= 87
 
-  signature = OpenSSL::HMAC.hexdigest("SHA256", ENV.fetch("WEBHOOK_SECRET"), "#{body.byteslice(0...-87)}}")
+  signature = OpenSSL::HMAC.hexdigest("SHA256", SECRET, "#{body.byteslice(0...-87)}}")
   OpenSSL.fixed_length_secure_compare(body.byteslice(-87, 87), %(,"signature":"sha256=#{signature}"}).b)
 end
 

@@ -10,9 +10,11 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 )
 
+var secret = os.Getenv("WEBHOOK_SECRET")
 var seen sync.Map // in earnest a table with a unique column
 
 // The signature is the last member, so the body ends in 87 bytes that are made of all before them.
@@ -21,7 +23,7 @@ func isSigned(body []byte) bool {
 		return false
 	}
 	content, tail := body[:len(body)-87], body[len(body)-87:]
-	mac := hmac.New(sha256.New, []byte(os.Getenv("WEBHOOK_SECRET")))
+	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(content)
 	mac.Write([]byte("}"))
 	expected := `,"signature":"sha256=` + hex.EncodeToString(mac.Sum(nil)) + `"}`
@@ -47,6 +49,9 @@ func receive(w http.ResponseWriter, r *http.Request) {
 }
 
 func main() {
+	if !strings.HasPrefix(secret, "whsec_") {
+		panic("WEBHOOK_SECRET is not set: without it anybody could sign.")
+	}
 	http.HandleFunc("/", receive)
 	if err := http.ListenAndServe("127.0.0.1:"+os.Args[1], nil); err != nil {
 		panic(err)

@@ -2,13 +2,15 @@
 const { createHmac, timingSafeEqual } = require("node:crypto");
 const { createServer } = require("node:http");
 
+const secret = process.env.WEBHOOK_SECRET ?? "";
+if (!secret.startsWith("whsec_")) throw new Error("WEBHOOK_SECRET is not set: without it anybody could sign.");
 const seen = new Set(); // in earnest a table with a unique column
 
 // The signature is the last member, so the body ends in 87 bytes that are made of all before them.
 function isSigned(body) {
   if (body.length <= 87) return false;
   const content = Buffer.concat([body.subarray(0, -87), Buffer.from("}")]);
-  const signature = createHmac("sha256", process.env.WEBHOOK_SECRET).update(content).digest("hex");
+  const signature = createHmac("sha256", secret).update(content).digest("hex");
   return timingSafeEqual(body.subarray(-87), Buffer.from(`,"signature":"sha256=${signature}"}`));
 }
 

@@ -8,8 +8,13 @@ function is_signed(string $body, string $secret): bool
     return hash_equals(',"signature":"sha256=' . $signature . '"}', substr($body, -87));
 }
 
+$secret = (string) getenv('WEBHOOK_SECRET');
+if (!str_starts_with($secret, 'whsec_')) {
+    http_response_code(500);
+    exit('WEBHOOK_SECRET is not set: without it anybody could sign.');
+}
 $body = file_get_contents('php://input');
-if (!is_signed($body, getenv('WEBHOOK_SECRET'))) {
+if (!is_signed($body, $secret)) {
     http_response_code(401);
     exit;
 }

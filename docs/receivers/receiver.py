@@ -9,7 +9,9 @@ import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-SECRET = os.environ["WEBHOOK_SECRET"]
+SECRET = os.environ.get("WEBHOOK_SECRET", "")
+if not SECRET.startswith("whsec_"):
+    sys.exit("WEBHOOK_SECRET is not set: without it anybody could sign.")
 seen: set[str] = set()  # in earnest a table with a unique column, written in the transaction that does the work
 
 

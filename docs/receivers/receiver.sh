@@ -2,6 +2,7 @@
 # A receiver for the shell: the body at standard input, the secret in WEBHOOK_SECRET; exit 0 if it is signed, else 1.
 # Whoever may list the processes of this machine sees the secret while openssl runs: use it where nobody else works.
 set -eu
+: "${WEBHOOK_SECRET:?is not set: without it anybody could sign}"
 body=$(mktemp)
 trap 'rm -f "$body"' EXIT
 cat >"$body"
