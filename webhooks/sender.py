@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import aiohttp
+from yarl import URL
 
 from arcbilling import __version__, clock
 from schema.addresses import Network
@@ -101,8 +102,9 @@ class Sender:
             "webhook-timestamp": str(seconds),
             "webhook-signature": signature_header(body, message.id, seconds, endpoint.secrets),
         }
+        # `encoded`: it is sent as it is stored; else escapes would be undone, and two dots followed.
         async with self._session(endpoint.url.startswith("https:")).post(
-            endpoint.url, data=body, headers=headers, allow_redirects=False
+            URL(endpoint.url, encoded=True), data=body, headers=headers, allow_redirects=False
         ) as answer:
             answered.status = answer.status
             answered.retry_after = answer.headers.get("retry-after")

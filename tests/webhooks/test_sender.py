@@ -67,6 +67,17 @@ async def test_a_request_has_the_headers_of_the_contract_and_no_others(sender: S
     verify_header(one.body, one.id, stamp, signatures, SECRET, int(time.time()))
 
 
+async def test_a_url_is_sent_to_as_it_was_given(sender: Sender) -> None:
+    """Whoever has put a key into the path or the query may compare its bytes."""
+    async with receiving() as receiver:
+        for target in ("/a/../b%2Fc/%7Ed?key=a%2Fb%3D%2B+%41&e=;/../f", "/?key=%2F", "//twice"):
+            assert (await sent(sender, f"http://127.0.0.1:{receiver.port}{target}")).succeeded
+            assert receiver.received[-1].path == target
+        for bare in ("", "?"):
+            assert (await sent(sender, f"http://127.0.0.1:{receiver.port}{bare}")).succeeded
+            assert receiver.received[-1].path == "/"
+
+
 @pytest.mark.parametrize("mode", ["400", "410", "429", "500", "503"])
 async def test_an_answer_that_is_no_success_is_a_failure(sender: Sender, mode: Mode) -> None:
     async with receiving(mode) as receiver:
