@@ -94,7 +94,10 @@ def _received(lines: list[str]) -> dict[str, str]:
         if not colon:
             raise typer.BadParameter(f"{line!r} is no header; write it as 'webhook-id: evt_…'", param_hint="--header")
         received[name.strip().lower()] = value.strip()
-    return {name: received[name] for name in HEADERS if name in received}
+    ours = {name: received[name] for name in HEADERS if name in received}
+    if received and not ours:  # a name that is written wrong must not look like a check that was passed
+        raise typer.BadParameter(f"give those that are signed: {', '.join(HEADERS)}", param_hint="--header")
+    return ours
 
 
 def _read(file: Path) -> bytes:
