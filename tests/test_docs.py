@@ -65,6 +65,14 @@ def test_a_page_names_only_settings_that_there_are(page: Path) -> None:
     assert named <= known
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_body_that_a_page_has_sent_is_sent_as_json(page: Path) -> None:
+    """By itself curl calls what `-d` sends a form, which is answered with 415."""
+    for command in re.findall(r"^ *(?:\$ )?(curl (?:.*\\\n)*.*)", page.read_text(encoding="utf-8"), re.MULTILINE):
+        if re.search(r"\s(-d|--data\S*)\s", command):
+            assert "Content-Type: application/json" in command, command
+
+
 def test_every_decision_has_context_decision_consequences_and_alternatives() -> None:
     decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     numbers = [int(page.name[:4]) for page in decisions]
