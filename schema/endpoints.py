@@ -44,10 +44,10 @@ def endpoint_url(value: str) -> str | None:
     except ValueError:
         raise ValueError(FORM) from None
     if parts.scheme not in ("https", "http"):
-        raise ValueError(f"{FORM}: no other scheme than https is sent to")
+        raise ValueError(f"{FORM}: no other scheme than https and http is sent to")
     if "@" in parts.netloc:
         raise ValueError("must not hold a user name or a password: the signature shows who is sending")
-    if not host or port == 0:
+    if not host or port == 0 or ("[" in parts.netloc and ":" not in host):
         raise ValueError(FORM)
     if "#" in text:
         raise ValueError("must not have a fragment (what follows #): it is never sent")
