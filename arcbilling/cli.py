@@ -193,15 +193,15 @@ def listen(
     with terminal.explained(settings):
         developing.check_known(names)
 
-    async def following(engine: Any) -> None:
-        async with aclosing(developing.Forwarding(url, key)) as forwarding:
+    async def forwarded(engine: Any) -> None:
+        async with aclosing(developing.Forwarding(url, key)) as forwarding, developing.following(engine, names) as rows:
             terminal.say(f"Events are sent to {url}, signed with:")
             typer.echo(key)
-            async for told in forwarding.events(engine, names):
-                typer.echo("\t".join(told))
+            async for row in rows:
+                typer.echo("\t".join(await forwarding.event(row)))
 
     with suppress(KeyboardInterrupt):
-        terminal.run(settings, following)
+        terminal.run(settings, forwarded)
 
 
 @app.command()
@@ -221,12 +221,15 @@ def trigger(
         return
     if event is None:
         raise typer.BadParameter("name the event; --list shows them", param_hint="EVENT")
+    if secret is not None and forward is None:
+        raise typer.BadParameter("goes with --forward: the webhooks have secrets of their own", param_hint="--secret")
     settings = terminal.read_settings()
     with terminal.explained(settings):
         developing.check_known([event])
     if forward is None:
         for told in terminal.run(settings, lambda engine: developing.trigger(engine, event)):
             typer.echo("\t".join(told))
+        terminal.say("Queued: the server sends it, as long as it runs. What came of it stands in the delivery.")
         return
     url, key = _own_url(forward), _signing_secret(secret)
 

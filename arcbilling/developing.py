@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 import orjson
@@ -52,16 +53,16 @@ async def trigger(engine: Engine, event: str) -> list[tuple[str, ...]]:
     ]
 
 
-async def follow(engine: Engine, names: Collection[str]) -> AsyncIterator[EventRow]:
-    """The events of these names from now on, or all of them, in their order, without end."""
+@asynccontextmanager
+async def following(engine: Engine, names: Collection[str]) -> AsyncIterator[AsyncIterator[EventRow]]:
+    """The events of these names, or all of them, in their order, without end: from the moment it is entered."""
     reading = Loop("feed", engine.feed.step, every=SECONDS_BETWEEN_LOOKS)
     engine.feed.wake = reading.wake
     engine.hints.on("events", reading.wake)
     session = Session(engine.database, engine.database.reader)
     after = await outbox.last_number(session)
     async with running([reading]), engine.hints.listening():
-        async for row in listen(engine.feed, session, after, Wanted(frozenset(names) or None, None)):
-            yield row
+        yield listen(engine.feed, session, after, Wanted(frozenset(names) or None, None))
 
 
 class Forwarding:
@@ -71,12 +72,11 @@ class Forwarding:
         self._endpoint = Endpoint(url, (secret,))
         self._sender = Sender(ANYWHERE)
 
-    async def events(self, engine: Engine, names: Collection[str]) -> AsyncIterator[tuple[str, ...]]:
-        """Forwards events as they come; tells of each its time, name and object, and how it was answered."""
-        async for row in follow(engine, names):
-            outcome = await self._sender.send(self._endpoint, Message(row.public_id, row.payload))
-            id = ids.write(OBJECTS[row.object_type].kind, row.object_id)
-            yield write_time(row.created_at), row.event, id, answer_of(outcome)
+    async def event(self, row: EventRow) -> tuple[str, ...]:
+        """Forwards an event; tells its time, name and object, and how it was answered."""
+        outcome = await self._sender.send(self._endpoint, Message(row.public_id, row.payload))
+        id = ids.write(OBJECTS[row.object_type].kind, row.object_id)
+        return write_time(row.created_at), row.event, id, answer_of(outcome)
 
     async def sample(self, engine: Engine, event: str) -> Outcome:
         """Sends a sample once."""

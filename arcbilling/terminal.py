@@ -85,6 +85,8 @@ def explained(settings: Settings) -> Iterator[None]:
         refuse(str(error))
     except sqlite3.DatabaseError as error:
         refuse(f"The database {settings.database_name} cannot be used: {error}.")
+    except BrokenPipeError:
+        raise  # nobody reads what is printed any more, and so nobody is told
     except OSError as error:
         refuse(f"{error.filename or settings.data_dir} cannot be used: {error.strerror}.")
 

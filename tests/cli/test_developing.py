@@ -1,7 +1,9 @@
 """`listen` and `trigger`: what whoever builds a receiver starts in a terminal."""
 
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -54,13 +56,11 @@ async def test_listen_forwards_events_as_they_come_and_says_how_each_was_answere
             assert secret.startswith("whsec_")
             told: list[list[str]] = []
             reading = asyncio.create_task(_lines(listening.stdout, told))
-            number = 0
-            while not told:  # it listens from the moment at which it is ready, which it does not tell
-                number += 1
-                items = [{"description": "Hosting", "amount": f"{number}.00"}]
-                body = {"client_id": client["id"], "due_date": "2030-01-31", "items": items}
-                invoice = await made(http, "/invoices", body)
-                await asyncio.sleep(0.5)
+            items = [{"description": "Hosting", "amount": "1.00"}]
+            body = {"client_id": client["id"], "due_date": "2030-01-31", "items": items}
+            invoice = await made(http, "/invoices", body)  # it listens from the moment at which it tells the secret
+            while not told:
+                await asyncio.sleep(0.05)
             receiver.mode = "500"
             await http.post(f"/api/v1/invoices/{invoice['id']}/pay")
             await http.put(f"/api/v1/clients/{client['id']}", json={"city": "London"})
@@ -71,11 +71,30 @@ async def test_listen_forwards_events_as_they_come_and_says_how_each_was_answere
             await reading
             assert await listening.wait() == 0, err.decode()
     assert "Traceback" not in err.decode()
-    assert [name for _, name, *_ in told] == ["invoice.created"] * (len(told) - 1) + ["invoice.paid"]
+    assert [name for _, name, *_ in told] == ["invoice.created", "invoice.paid"]
     assert told[-1][2:] == [f"inv_{invoice['id']}", "500"]
     assert {answer for *_, answer in told[:-1]} == {"200"}
     assert [one.json["event"] for one in receiver.received] == [name for _, name, *_ in told]
     check(receiver, secret)
+
+
+async def test_listen_ends_quietly_when_nobody_reads_what_it_prints(place: Installation) -> None:
+    async with receiving() as receiver, asking(place) as http:
+        reader, writer = os.pipe()
+        listening = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "arcbilling", "listen", "--forward", receiver.url),
+            env=place.environment,
+            stdout=writer,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        os.close(writer)
+        async with asyncio.timeout(60):
+            assert (await asyncio.to_thread(os.read, reader, 100)).startswith(b"whsec_")
+            os.close(reader)
+            await made(http, "/clients", ADA)
+            _, err = await listening.communicate()
+    assert listening.returncode == 1
+    assert len(err.decode().splitlines()) == 1, "what it said at first, and no word of the database"
 
 
 async def _lines(stream: asyncio.StreamReader, told: list[list[str]]) -> None:
@@ -92,6 +111,7 @@ async def test_trigger_sends_a_sample_to_every_webhook_that_wants_it(place: Inst
         assert code == 0, err
         delivery, webhook, url = out.rstrip("\n").split("\t")
         assert (webhook, url) == (f"whk_{hook['id']}", wanting.url)
+        assert "the server sends it" in err
         await wanting.until_accepted(1)
         async with asyncio.timeout(10):
             while True:
@@ -131,6 +151,14 @@ async def test_trigger_sends_a_sample_of_every_event_to_a_url(place: Installatio
     code, out, err = await place.command("trigger", "client.created", "--forward", receiver.url)
     assert code == 1
     assert out.startswith("No connection came about: ")
+
+
+@on_sqlite
+async def test_a_secret_without_a_url_is_refused_and_not_passed_over(place: Installation) -> None:
+    """The webhooks have secrets of their own."""
+    code, out, err = await place.command("trigger", "invoice.paid", "--secret", SECRET)
+    assert (code, out) == (2, "")
+    assert "--forward" in err
 
 
 @on_sqlite
