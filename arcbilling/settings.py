@@ -294,8 +294,8 @@ class Settings:
     webhook_allow_nets: tuple[Network, ...] = _setting(
         "",
         _networks,
-        "Private networks that webhooks may reach, over http too, comma-separated CIDRs. Empty: only https to public "
-        "addresses.",
+        "Private networks that webhooks may reach, over http and on any port too, comma-separated CIDRs. Empty: only "
+        "https to public addresses.",
     )
     deliver: bool = _setting(
         "on", _flag, "Send webhooks from the processes that serve. Off: `arcbilling worker` does, in others."

@@ -36,6 +36,12 @@ _NOT_PUBLIC = tuple(
 that has an IPv4 address inside (compatible, NAT64, 6to4, Teredo)."""
 
 
+def is_port_allowed(port: int) -> bool:
+    """Whether a port is sent to outside the operator's networks: on the others are services that speak something else,
+    such as mail servers, which could be made to read a message of ours."""
+    return port in (80, 443) or port >= 1024
+
+
 def plain(address: Address) -> Address:
     """An IPv4 address that is written as an IPv6 one (`::ffff:10.0.0.1`) as itself."""
     return getattr(address, "ipv4_mapped", None) or address

@@ -67,6 +67,11 @@ def check_destination(url: str, networks: Sequence[Network]) -> None:
     parts = urlsplit(url)
     host = parts.hostname or ""
     address = _address(host)
+    inside = bool(networks) if address is None else addresses.is_allowed(address, networks)  # of a name it is not known
+    if not inside and parts.port is not None and not addresses.is_port_allowed(parts.port):
+        raise invalid(
+            "url", f"must not name port {parts.port}: of a public host only 80, 443 and 1024 or more are sent to"
+        )
     if address is not None:
         if (reason := addresses.refusal(address, networks)) is not None:
             raise invalid("url", f"must lead to a public address: {reason.rstrip('.')}")

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from schema.addresses import Address, Network, is_allowed, plain, refusal
+from schema.addresses import Address, Network, is_allowed, is_port_allowed, plain, refusal
 
 LOOK_UPS_AT_ONCE = 32
 """Names that are looked up at once, in threads: a name server that is silent holds up no other look-up for long."""
@@ -73,6 +73,8 @@ class Guard:
             return None
         if (reason := refusal(address, self._networks)) is not None:
             return reason
+        if not is_port_allowed(port):
+            return f"Port {port} is not sent to, and {address} is in none of ARCBILLING_WEBHOOK_ALLOW_NETS."
         if not self._tls:
             return f"{address} is in none of ARCBILLING_WEBHOOK_ALLOW_NETS, so that it is only sent to over https."
         if is_own(address, port):

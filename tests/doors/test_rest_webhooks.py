@@ -37,6 +37,7 @@ async def test_a_webhook_is_created_with_its_location_and_its_secret(house: Hous
         ({"url": 5}, "url", "The url field must be a string."),
         ({"url": "ftp://example.com"}, "url", "no other scheme than https and http is sent to"),
         ({"url": "https://[v1.example]/"}, "url", "must be a URL such as"),
+        ({"url": "https://8.8.8.8:993/"}, "url", "must not name port 993: of a public host only 80, 443 and 1024"),
         ({"url": NO_RECEIVER, "events": []}, "events", "The events field must have from 1 to 500 items."),
         ({"url": NO_RECEIVER, "events": "*"}, "events", "The events field must be an array."),
         ({"url": NO_RECEIVER, "events": ["x"]}, "events[0]", "must be * or one of: client.created"),

@@ -41,7 +41,7 @@ def refusal(url: str, networks: Any = NOWHERE) -> str:
         ("https://例え.テスト/", "https://xn--r8jz45g.xn--zckzah/"),
         ("https://example.com/100%", "https://example.com/100%25"),
         ("https://93.184.215.14/x", "https://93.184.215.14/x"),
-        ("https://[2606:2800:021f::1]:444/x", "https://[2606:2800:21f::1]:444/x"),
+        ("https://[2606:2800:021f::1]:8444/x", "https://[2606:2800:21f::1]:8444/x"),
         ("https://1.example.com/", "https://1.example.com/"),
     ],
 )
@@ -88,6 +88,7 @@ def test_a_url_is_stored_with_its_host_in_ascii_and_the_rest_as_it_was_given(giv
         "https://[::1/",
         "https://[fe80::1%25eth0]/",
         "https://[example.com]/",
+        "https://[v1.example]/",
         f"https://example.com/{'x' * LONGEST_URL}",
         f"https://example.com/{'ü' * 400}",
     ],
@@ -95,6 +96,14 @@ def test_a_url_is_stored_with_its_host_in_ascii_and_the_rest_as_it_was_given(giv
 def test_what_is_no_url_to_send_to_is_refused_whatever_networks_are_named(url: str) -> None:
     for networks in (NOWHERE, INSIDE, LOOPBACK):
         assert refusal(url, networks).startswith("must ")
+
+
+@pytest.mark.parametrize("port", [1, 22, 25, 444, 465, 993, 1023])
+def test_a_port_of_another_service_is_refused_unless_the_operator_has_named_the_network(port: int) -> None:
+    assert f"must not name port {port}" in refusal(f"https://example.com:{port}/")
+    assert f"must not name port {port}" in refusal(f"https://8.8.8.8:{port}/", INSIDE)
+    assert refusal(f"https://10.0.0.1:{port}/", INSIDE) == ""
+    assert refusal(f"https://example.com:{port}/", INSIDE) == "", "where a name leads is known when it is dialled"
 
 
 def test_a_password_is_not_repeated() -> None:

@@ -138,6 +138,13 @@ def test_without_tls_only_the_operators_networks_are_dialled() -> None:
     assert Guard(networks, tls=False).refusal(ipaddress.ip_address("10.1.1.1"), 80) is None
 
 
+@pytest.mark.parametrize(("port", "refused"), [(443, False), (8443, False), (1024, False), (25, True), (1023, True)])
+def test_ports_of_other_services_are_dialled_inside_the_operators_networks_alone(port: int, refused: bool) -> None:
+    public = ipaddress.ip_address("8.8.8.8")
+    assert (Guard([], tls=True).refusal(public, port) is not None) == refused
+    assert Guard([ipaddress.ip_network("8.8.8.8/32")], tls=True).refusal(public, port) is None
+
+
 def test_the_addresses_of_this_machine_are_known_to_be_its_own() -> None:
     assert is_own(ipaddress.ip_address("127.0.0.1"), 80)
     assert not is_own(ipaddress.ip_address("192.0.2.1"), 80)
