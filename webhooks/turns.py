@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from arcbilling import clock
 from models.enums import AttemptTrigger, Circuit, DisabledReason
 from models.webhooks import DeliveryAttemptRow, DeliveryRow, WebhookCircuitRow
 from resolvers import circuits, clients, deliveries, dispatch
@@ -34,6 +35,8 @@ class Attempt:
     """As it was found, but for the number of attempts, which counts this one unless it is a probe."""
     trigger: AttemptTrigger
     lease: str
+    until: datetime
+    """When the lease ends."""
     payload: str | None
     """None when the event is not kept any more."""
 
@@ -160,15 +163,15 @@ async def _take_up(session: WriteSession, due: Sequence[int], probes: Sequence[i
         return []
     await deliveries.attempts.add_all(session, [_lost(row) for row in found if row.lease is not None])
     lease = secrets.token_hex(12)
-    until = now + LEASE
+    until = clock.now() + LEASE  # not from `now`: this transaction may have waited for others
     counted = [row.id for row in found if row.id not in probes]
     await dispatch.take(session, counted, lease, until, counted=True)
     await dispatch.take(session, [row.id for row in found if row.id in probes], lease, until, counted=False)
     payloads = await dispatch.payloads(session, [row.id for row in found])
     return [
-        Attempt(row, AttemptTrigger.PROBE, lease, payloads.get(row.id))
+        Attempt(row, AttemptTrigger.PROBE, lease, until, payloads.get(row.id))
         if row.id in probes
-        else Attempt(row._replace(attempts=row.attempts + 1), row.trigger, lease, payloads.get(row.id))
+        else Attempt(row._replace(attempts=row.attempts + 1), row.trigger, lease, until, payloads.get(row.id))
         for row in sorted(found, key=lambda row: (str(row.due_at), row.id))
     ]
 

@@ -73,6 +73,7 @@ class PostgresDatabase:
         self._pool: Any = None
         self._leader: Any = None
         self._leads = False
+        self._asking = asyncio.Lock()
 
     async def connect(self) -> None:
         settings = {**LIMITS, "application_name": "arcbilling", "timezone": "UTC"}
@@ -108,6 +109,10 @@ class PostgresDatabase:
 
     async def lead(self) -> bool:
         """Leads as long as a connection of its own holds the lock: whoever dies gives it up."""
+        async with self._asking:  # several loops may ask at the same moment
+            return await self._has_lock()
+
+    async def _has_lock(self) -> bool:
         if self._leader is None or is_gone(self._leader):
             self._leads = False
             self._leader = await self.open("arcbilling leader")

@@ -232,6 +232,17 @@ async def test_one_process_leads_and_another_takes_over_when_it_is_gone(house: H
         assert await takes_over(third)
 
 
+async def test_whoever_asks_at_the_same_moment_is_told_the_same(house: House) -> None:
+    database = house.engine.database
+    assert await asyncio.gather(*(database.lead() for _ in range(5))) == [True] * 5
+    async with beside(house) as other:
+        held = await other.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'arcbilling leader' "
+            "AND datname = current_database()"
+        )
+    assert held == 1, "no connection is left over"
+
+
 async def cut_leader(house: House) -> None:
     async with beside(house) as other:
         cut = await other.fetch(
