@@ -1,5 +1,6 @@
 """What is queued again for an endpoint: deliveries that failed or were skipped, and events that were never queued."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from models.enums import AttemptTrigger, DeliveryStatus
@@ -10,15 +11,16 @@ from resolvers.tables import Session, WriteSession, equal
 
 LOST = (DeliveryStatus.FAILED.value, DeliveryStatus.SKIPPED.value)
 
-_QUEUE_AGAIN = f"""
+_QUEUED_BEFORE = f"""
+    SELECT (SELECT deliveries.id FROM deliveries WHERE webhook_id = webhooks.id AND message_id = events.public_id)
+    FROM events JOIN webhooks ON webhooks.id = ? AND {WANTED}
+    WHERE events.sequence > ? AND events.sequence <= ?
+"""
+"""A subquery for each, so that it is looked up in an index, however many deliveries there are."""
+_QUEUE_AGAIN = """
     UPDATE deliveries
     SET status = ?, trigger = ?, attempts = 0, due_at = ?, lease = NULL, queued_at = ?, finished_at = NULL
-    WHERE webhook_id = ?
-        AND (status IN (?, ?) OR status = ? AND lease IS NULL AND due_at > ?)
-        AND message_id IN (
-            SELECT events.public_id FROM events JOIN webhooks ON webhooks.id = ? AND {WANTED}
-            WHERE events.sequence > ? AND events.sequence <= ?
-        )
+    WHERE id IN ({}) AND (status IN (?, ?) OR status = ? AND lease IS NULL AND due_at > ?)
     RETURNING id
 """
 _QUEUE_MISSING = f"""
@@ -40,13 +42,13 @@ _FIRST_LOST = """
     SELECT min(sequence) FROM deliveries
     WHERE webhook_id = ? AND event_id IS NOT NULL AND (status = ? OR status = ? AND finished_at >= ?)
 """
-_SKIP = """
-    UPDATE deliveries SET status = ?, due_at = NULL, lease = NULL, finished_at = ?
-    WHERE webhook_id = ? AND status = ?
-"""
-_HASTEN = """
-    UPDATE deliveries SET attempts = 0, due_at = ?, queued_at = ? WHERE webhook_id = ? AND status = ? AND lease IS NULL
-"""
+_WAITING = "SELECT id FROM deliveries WHERE webhook_id = ? AND status = ? AND lease IS NULL AND id > ? ORDER BY id LIMIT ?"
+_SKIP = "UPDATE deliveries SET status = ?, due_at = NULL, lease = NULL, finished_at = ? WHERE status = ?"
+_HASTEN = "UPDATE deliveries SET attempts = 0, due_at = ?, queued_at = ? WHERE status = ?"
+_UNDER_WAY = " AND lease IS NOT NULL AND webhook_id = ?"
+_THESE = " AND lease IS NULL AND id IN ({})"
+AT_ONCE = 1_000
+"""Deliveries that one statement changes: there may be any number of them, and a statement has its time limit."""
 
 
 async def recover(session: WriteSession, webhook: WebhookRow, after: int, to: int, now: datetime) -> int:
@@ -55,8 +57,11 @@ async def recover(session: WriteSession, webhook: WebhookRow, after: int, to: in
     What waits for its next attempt is made due as well. They keep their ids, and so the order of each object's.
     """
     queued = (DeliveryStatus.PENDING.value, AttemptTrigger.AUTO.value)
-    again = (*queued, now, now, webhook.id, *LOST, DeliveryStatus.PENDING.value, now, webhook.id, after, to)
-    found = len(await session.connection.fetch(_QUEUE_AGAIN, again))
+    found, pending = 0, DeliveryStatus.PENDING.value
+    rows = await session.connection.fetch(_QUEUED_BEFORE, (webhook.id, after, to))
+    if ids := [id for (id,) in rows if id is not None]:
+        again = (*queued, now, now, *ids, *LOST, pending, now)
+        found = len(await session.connection.fetch(_QUEUE_AGAIN.format(", ".join("?" * len(ids))), again))
     missing = (*queued, now, now, webhook.id, after, to)
     return found + len(await session.connection.fetch(_QUEUE_MISSING, missing))
 
@@ -75,16 +80,33 @@ async def first_lost(session: Session, webhook: WebhookRow, failing_since: datet
 
 
 async def skip_pending(session: WriteSession, webhook: WebhookRow, now: datetime, *, under_way: bool) -> None:
-    """Skips what waits for the endpoint; also what is being tried, if told so, whose result then counts no more."""
-    values = (DeliveryStatus.SKIPPED.value, now, webhook.id, DeliveryStatus.PENDING.value)
-    await session.connection.fetch(_SKIP if under_way else f"{_SKIP} AND lease IS NULL", values)
+    """Skips what waits for the endpoint; also what is being tried, if told so, whose result then counts no more.
+
+    Of a large backlog only the beginning: nothing is sent to an endpoint that is not active, and tending skips the rest.
+    """
+    values = (DeliveryStatus.SKIPPED.value, now, DeliveryStatus.PENDING.value)
+    if under_way:
+        await session.connection.fetch(_SKIP + _UNDER_WAY, (*values, webhook.id))
+    if ids := await _waiting(session, webhook, 0):
+        await session.connection.fetch(_SKIP + _THESE.format(", ".join("?" * len(ids))), (*values, *ids))
 
 
-async def hasten(session: WriteSession, webhook: WebhookRow, now: datetime) -> None:
-    """Makes what waits for its next attempt due, as if it had just been queued."""
-    await session.connection.fetch(_HASTEN, (now, now, webhook.id, DeliveryStatus.PENDING.value))
+async def hasten(session: WriteSession, webhook: WebhookRow, now: datetime, progress: Callable[[], None]) -> None:
+    """Makes what waits for its next attempt due, as if it had just been queued: part by part, with a call after each."""
+    values = (now, now, DeliveryStatus.PENDING.value)
+    last = 0
+    while ids := await _waiting(session, webhook, last):
+        await session.connection.fetch(_HASTEN + _THESE.format(", ".join("?" * len(ids))), (*values, *ids))
+        last = ids[-1]
+        progress()
 
 
 async def event_is_kept(session: Session, delivery: DeliveryRow) -> bool:
     """Whether the payload of a delivery is still there: of a test it always is."""
     return delivery.event_id is None or await outbox.table.exists(session, equal("id", delivery.event_id))
+
+
+async def _waiting(session: Session, webhook: WebhookRow, after: int) -> list[int]:
+    """Some of what waits for the endpoint, and is not being tried, beyond an id."""
+    values = (webhook.id, DeliveryStatus.PENDING.value, after, AT_ONCE)
+    return [id for (id,) in await session.connection.fetch(_WAITING, values)]

@@ -12,7 +12,7 @@ from schema.context import Context
 from schema.errors import invalid
 from schema.scalars import read_moment
 
-AT_ONCE = 5_000
+AT_ONCE = 1_000
 """Events that are looked through by one statement."""
 
 # Rules
@@ -26,33 +26,54 @@ def probed(circuit: WebhookCircuitRow, now: datetime) -> WebhookCircuitRow:
 # What commands do with it
 
 
-async def recover_since(context: Context, webhook: WebhookRow, since: str, last: int) -> int:
-    """Queues what the webhook has missed since a time or an event; tells how many."""
+async def recover_since(context: Context, webhook: WebhookRow, since: str) -> int:
+    """Queues what the active webhook has missed since a time or an event; tells how many.
+
+    What is numbered meanwhile is queued for it by whoever numbers it.
+    """
     session = context.writing
+    last = await outbox.last_number(session)
     queued = await _recover(context, webhook, await _first_since(context, since), last)
     circuit = await webhooks.circuit_locked(session, webhook.id)
     await webhooks.circuits.save(session, circuit, probed(circuit, clock.now()))
     return queued
 
 
-async def enable(context: Context, webhook: WebhookRow, last: int) -> int:
-    """Queues what was skipped while the webhook was disabled, and what failed while it was failing; tells how many."""
-    circuit = await webhooks.circuit_locked(context.writing, webhook.id)
-    failing_since = circuit.failing_since or clock.now()
-    first = await recovery.first_lost(context.writing, webhook, failing_since)
-    await start_afresh(context, webhook)
-    return await _recover(context, webhook, first, last)
+async def enable(context: Context, webhook: WebhookRow) -> int:
+    """Queues what was skipped while the webhook was disabled, and what failed while it was failing; tells how many.
+
+    What is numbered before the commit is skipped too. To number nothing meanwhile would hold up all other webhooks for
+    as long as this takes; so that is done for the last few alone.
+    """
+    session = context.writing
+    ((circuit,), last) = (await webhooks.circuits_of(session, [webhook.id]), await outbox.last_number(session))
+    first = await recovery.first_lost(session, webhook, circuit.failing_since or clock.now())
+    await _hasten(context, webhook)
+    queued = await _recover(context, webhook, first, last)
+    queued += await _recover(context, webhook, last + 1, await outbox.number_all(session))
+    await _forget(context, webhook)
+    return queued
 
 
 async def start_afresh(context: Context, webhook: WebhookRow) -> None:
     """Forgets how the endpoint was doing, and has all that waits sent at once: it is another one, or was mended."""
-    session = context.writing
-    circuit = await webhooks.circuit_locked(session, webhook.id)
-    await webhooks.circuits.save(session, circuit, new_circuit(webhook.id)._replace(id=circuit.id))
-    await recovery.hasten(session, webhook, clock.now())
+    await _hasten(context, webhook)
+    await _forget(context, webhook)
 
 
 # Private
+
+
+async def _hasten(context: Context, webhook: WebhookRow) -> None:
+    assert context.unit is not None, "only a command does"
+    await recovery.hasten(context.writing, webhook, clock.now(), context.unit.progress)
+
+
+async def _forget(context: Context, webhook: WebhookRow) -> None:
+    """A new circuit. It is locked last: the dispatcher, which writes there how attempts end, would have to wait."""
+    session = context.writing
+    circuit = await webhooks.circuit_locked(session, webhook.id)
+    await webhooks.circuits.save(session, circuit, new_circuit(webhook.id)._replace(id=circuit.id))
 
 
 async def _first_since(context: Context, since: str) -> int | None:

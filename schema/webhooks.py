@@ -266,8 +266,8 @@ def webhooks_(filter: WebhookFilter) -> Where:
     return matching(status=wanted(filter.status))
 
 
-# Commands. Each that decides who gets which events numbers the committed ones first: until its own commit nobody else
-# does, so an event is queued either before the change or after it.
+# Commands. Each that decides who gets which events numbers the committed ones too: until its own commit nobody else
+# does, so an event is queued either before the change or after it. The webhook is locked before.
 
 
 @command(Webhook, requires=Scope.WEBHOOKS_WRITE)
@@ -310,18 +310,20 @@ async def webhook_update(context: Context, id: WebhookId, input: WebhookUpdateIn
     while its endpoint was failing. With another URL, what waits is sent there at once.
     """
     session = context.writing
-    last = await outbox.number_all(session)
     row = await webhooks.locked(session, id) or _missing(id)
     after = changed(row, input, context.webhook_networks)
     if after == row:
         return row
+    enabled = after.status is not row.status and after.status is WebhookStatus.ACTIVE
+    if (after.events, after.status) != (row.events, row.status) and not enabled:
+        await outbox.number_all(session)
     after = await webhooks.save(session, row, after)
     if after.status is not row.status and after.status is WebhookStatus.DISABLED:
         await skip_pending(session, after, clock.now(), under_way=False)
         await emit(context, WebhookDisabled(Webhook, after, None))
         return after
-    if after.status is not row.status:
-        return Told(after, queued=await recovery.enable(context, after, last))
+    if enabled:
+        return Told(after, queued=await recovery.enable(context, after))
     if after.url != row.url:
         await recovery.start_afresh(context, after)
     return after
@@ -331,8 +333,8 @@ async def webhook_update(context: Context, id: WebhookId, input: WebhookUpdateIn
 async def webhook_delete(context: Context, id: WebhookId) -> DeletedRow:
     """Deletes a webhook. What still waits for it is not sent; to keep it for later, disable the webhook instead."""
     session = context.writing
-    await outbox.number_all(session)
     row = await webhooks.locked(session, id) or _missing(id)
+    await outbox.number_all(session)
     now = clock.now()
     await skip_pending(session, row, now, under_way=True)
     await webhooks.save(session, row, deleted(row, now))
@@ -375,11 +377,9 @@ async def webhook_recover(
 
     What it got is not sent again. What waits for its next attempt is tried at once. `queued` tells how many there are.
     """
-    session = context.writing
-    last = await outbox.number_all(session)
-    row = await webhooks.locked(session, id) or _missing(id)
+    row = await webhooks.locked(context.writing, id) or _missing(id)
     check_enabled(row)
-    return Told(row, queued=await recovery.recover_since(context, row, since, last))
+    return Told(row, queued=await recovery.recover_since(context, row, since))
 
 
 # Private
