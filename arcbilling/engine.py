@@ -64,6 +64,7 @@ class Engine:
             feed=self.feed,
             webhook_networks=self.settings.webhook_allow_nets,
             keys_changed=partial(self.hints.tell, "keys"),
+            queued=partial(self.hints.tell, "events"),
             committed=self.wake,
         )
 

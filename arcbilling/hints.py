@@ -15,7 +15,7 @@ from typing import Literal, get_args
 from resolvers.database import Channel
 
 Hint = Literal["events", "keys"]
-"""`events`: events were numbered. `keys`: API keys were changed or revoked."""
+"""`events`: events were numbered, or deliveries queued. `keys`: API keys were changed or revoked."""
 
 
 class Hints:

@@ -47,6 +47,8 @@ class Context:
     """Private networks that webhooks may be sent to, over http too."""
     keys_changed: Callable[[], None] = lambda: None
     """To be called once a change of API keys is committed: whatever is known of them is old."""
+    queued: Callable[[], None] = lambda: None
+    """To be called once events were numbered, or deliveries queued, by a command that is committed."""
     committed: Callable[[], None] = lambda: None
     """To be called after each commit: there may be events to number."""
     most_rows: int | None = None

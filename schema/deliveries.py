@@ -215,6 +215,7 @@ async def delivery_redeliver(context: Context, id: DeliveryId) -> DeliveryRow:
     check_enabled(webhook)
     if not await recovery.event_is_kept(session, row):
         raise refused(f"The event of delivery {id}, {row.message_id}, is no longer kept, so it cannot be sent again.")
+    context.after_commit(context.queued)
     return await deliveries.table.save(session, row, redelivered(row, clock.now()))
 
 

@@ -26,6 +26,12 @@ def probed(circuit: WebhookCircuitRow, now: datetime) -> WebhookCircuitRow:
 # What commands do with it
 
 
+async def number_events(context: Context) -> int:
+    """Numbers every event that was committed until now; tells the last number. Nobody else does until the commit."""
+    context.after_commit(context.queued)
+    return await outbox.number_all(context.writing)
+
+
 async def recover_since(context: Context, webhook: WebhookRow, since: str) -> int:
     """Queues what the active webhook has missed since a time or an event; tells how many.
 
@@ -50,7 +56,7 @@ async def enable(context: Context, webhook: WebhookRow) -> int:
     first = await recovery.first_lost(session, webhook, circuit.failing_since or clock.now())
     await _hasten(context, webhook)
     queued = await _recover(context, webhook, first, last)
-    queued += await _recover(context, webhook, last + 1, await outbox.number_all(session))
+    queued += await _recover(context, webhook, last + 1, await number_events(context))
     await _forget(context, webhook)
     return queued
 
@@ -66,6 +72,7 @@ async def start_afresh(context: Context, webhook: WebhookRow) -> None:
 
 async def _hasten(context: Context, webhook: WebhookRow) -> None:
     assert context.unit is not None, "only a command does"
+    context.after_commit(context.queued)
     await recovery.hasten(context.writing, webhook, clock.now(), context.unit.progress)
 
 
@@ -94,6 +101,7 @@ async def _first_since(context: Context, since: str) -> int | None:
 async def _recover(context: Context, webhook: WebhookRow, first: int | None, last: int) -> int:
     """Part by part, since there may be any number of events; the unit of work has its time for each."""
     assert context.unit is not None, "only a command recovers"
+    context.after_commit(context.queued)
     queued = 0
     for after in range(last if first is None else first - 1, last, AT_ONCE):
         queued += await recovery.recover(context.writing, webhook, after, min(after + AT_ONCE, last), clock.now())

@@ -276,7 +276,7 @@ async def webhook_create(context: Context, input: WebhookCreateInput) -> Told:
     check_destination(input.url, context.webhook_networks)
     events = wanted_events(input.events)
     session = context.writing
-    active_from = await outbox.number_all(session)
+    active_from = await recovery.number_events(context)
     check_room(await webhooks.table.count(session))
     secret, now = new_secret(), clock.now()
     row = await webhooks.add(
@@ -316,7 +316,7 @@ async def webhook_update(context: Context, id: WebhookId, input: WebhookUpdateIn
         return row
     enabled = after.status is not row.status and after.status is WebhookStatus.ACTIVE
     if (after.events, after.status) != (row.events, row.status) and not enabled:
-        await outbox.number_all(session)
+        await recovery.number_events(context)
     after = await webhooks.save(session, row, after)
     if after.status is not row.status and after.status is WebhookStatus.DISABLED:
         await skip_pending(session, after, clock.now(), under_way=False)
@@ -334,7 +334,7 @@ async def webhook_delete(context: Context, id: WebhookId) -> DeletedRow:
     """Deletes a webhook. What still waits for it is not sent; to keep it for later, disable the webhook instead."""
     session = context.writing
     row = await webhooks.locked(session, id) or _missing(id)
-    await outbox.number_all(session)
+    await recovery.number_events(context)
     now = clock.now()
     await skip_pending(session, row, now, under_way=True)
     await webhooks.save(session, row, deleted(row, now))
@@ -360,6 +360,7 @@ async def webhook_test(context: Context, id: WebhookId) -> Any:
     row = await webhooks.locked(context.writing, id) or _missing(id)
     check_enabled(row)
     now = clock.now()
+    context.after_commit(context.queued)
     return await deliveries.table.add(context.writing, new_test(row, outbox.new_event_id(now), now))
 
 
