@@ -7,7 +7,7 @@ from typing import NamedTuple
 from models.enums import DeliveryStatus
 from models.webhooks import DeliveryRow
 from resolvers.deliveries import table
-from resolvers.tables import Session, WriteSession, one_of
+from resolvers.tables import Session, Where, WriteSession, one_of
 
 AT_ONCE = 500
 """Rows that one statement changes where there may be any number of them."""
@@ -88,6 +88,20 @@ async def take(session: WriteSession, ids: Sequence[int], lease: str, until: dat
         counting = ", attempts = attempts + 1" if counted else ""
         sql = f"UPDATE deliveries SET lease = ?, due_at = ?{counting} WHERE id IN ({', '.join('?' * len(ids))})"
         await session.connection.fetch(sql, (lease, until, *ids))
+
+
+_LEFT = Where("webhook_id IN (SELECT id FROM webhooks) AND status = 'pending' AND lease IS NOT NULL")
+
+
+async def left(session: Session) -> list[DeliveryRow]:
+    """What somebody is at, or was when it ended."""
+    return await table.all(session, _LEFT)
+
+
+async def free_now(session: WriteSession, ids: Sequence[int], now: datetime) -> None:
+    """Ends the leases of deliveries, which are due from then on."""
+    sql = f"UPDATE deliveries SET lease = NULL, due_at = ? WHERE id IN ({', '.join('?' * len(ids))})"
+    await session.connection.fetch(sql, (now, *ids))
 
 
 async def payloads(session: Session, ids: Sequence[int]) -> dict[int, str | None]:

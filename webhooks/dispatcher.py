@@ -23,7 +23,7 @@ from schema.outages import disable
 from schema.webhooks import SEALED
 from webhooks.room import Room
 from webhooks.sender import Endpoint, Message, Sender
-from webhooks.turns import Attempt, Ended, Turn, take_turn
+from webhooks.turns import Attempt, Ended, Turn, take_over, take_turn
 
 log = structlog.get_logger("arcbilling.webhooks")
 
@@ -51,6 +51,8 @@ class Dispatcher:
         """What is not written down yet."""
         self._endpoints: dict[int, tuple[WebhookRow, Endpoint | None]] = {}
         """With their secrets, as long as the rows are those; None where a secret cannot be opened."""
+        self._alone = not database.shared
+        """Whether what is leased must be the work of a process that has ended: until the first turn."""
         self._closed = False
         self._stepping = asyncio.Lock()
 
@@ -83,6 +85,9 @@ class Dispatcher:
         await self._sender.close()
 
     async def _turn(self) -> bool:
+        if self._alone:
+            await take_over(self._database)
+            self._alone = False
         ended = tuple(self._ended)
         try:
             turn = await take_turn(

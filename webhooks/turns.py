@@ -4,7 +4,7 @@ import random
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from arcbilling import clock
 from models.enums import AttemptTrigger, Circuit, DisabledReason
@@ -94,6 +94,16 @@ async def take_turn(
     return turn
 
 
+async def take_over(database: Database) -> None:
+    """Ends the leases of processes that have ended, before the first turn: of a database that only this one serves."""
+    if not await dispatch.left(Session(database, database.reader)):
+        return
+    async with written(database) as session:
+        now, rows = clock.now(), await dispatch.left(session)
+        await deliveries.attempts.add_all(session, [_lost(row, now) for row in rows])
+        await dispatch.free_now(session, [row.id for row in rows], now)
+
+
 async def _locked(session: WriteSession, ended: Iterable[Ended], probed: Iterable[int]) -> dict[int, WebhookCircuitRow]:
     """The circuits that may change, in an order that is everybody's."""
     failed = {one.attempt.delivery.webhook_id for one in ended if not one.outcome.succeeded}
@@ -161,7 +171,7 @@ async def _take_up(session: WriteSession, due: Sequence[int], probes: Sequence[i
     found = [row for row in found if row.id in probes or (row.due_at is not None and row.due_at <= now)]
     if not found:
         return []
-    await deliveries.attempts.add_all(session, [_lost(row) for row in found if row.lease is not None])
+    await deliveries.attempts.add_all(session, [_lost(row, now) for row in found if row.lease is not None])
     lease = secrets.token_hex(12)
     until = clock.now() + LEASE  # not from `now`: this transaction may have waited for others
     counted = [row.id for row in found if row.id not in probes]
@@ -192,15 +202,17 @@ def _record(ended: Ended, *, is_erased: bool) -> DeliveryAttemptRow:
     )
 
 
-def _lost(row: DeliveryRow) -> DeliveryAttemptRow:
+def _lost(row: DeliveryRow, now: datetime) -> DeliveryAttemptRow:
     """An attempt whose process ended before an answer was known: its lease has run out."""
     assert row.due_at is not None, "it has a lease"
+    started_at = row.due_at - LEASE
+    lasted = min(max(now - started_at, timedelta(0)), LEASE)
     return DeliveryAttemptRow(
         id=0,
         delivery_id=row.id,
         trigger=row.trigger,
-        started_at=row.due_at - LEASE,
-        milliseconds=round(LEASE.total_seconds() * 1000),
+        started_at=started_at,
+        milliseconds=round(lasted.total_seconds() * 1000),
         response_status=None,
         error=PROCESS_ENDED,
         address=None,

@@ -60,6 +60,7 @@ SPARE_CONNECTIONS = 8
 class PostgresDatabase:
     """A PostgreSQL database that is open."""
 
+    shared = True
     lock_clause = " FOR UPDATE"
 
     def __init__(self, url: str, name: str, pool_size: int) -> None:

@@ -56,6 +56,7 @@ _PASSING = frozenset(
 class SqliteDatabase:
     """An SQLite file that is open."""
 
+    shared = False
     lock_clause = ""  # BEGIN IMMEDIATE has locked every row
 
     def __init__(self, path: Path) -> None:
