@@ -42,7 +42,9 @@ _FIRST_LOST = """
     SELECT min(sequence) FROM deliveries
     WHERE webhook_id = ? AND event_id IS NOT NULL AND (status = ? OR status = ? AND finished_at >= ?)
 """
-_WAITING = "SELECT id FROM deliveries WHERE webhook_id = ? AND status = ? AND lease IS NULL AND id > ? ORDER BY id LIMIT ?"
+_WAITING = (
+    "SELECT id FROM deliveries WHERE webhook_id = ? AND status = ? AND lease IS NULL AND id > ? ORDER BY id LIMIT ?"
+)
 _SKIP = "UPDATE deliveries SET status = ?, due_at = NULL, lease = NULL, finished_at = ? WHERE status = ?"
 _HASTEN = "UPDATE deliveries SET attempts = 0, due_at = ?, queued_at = ? WHERE status = ?"
 _UNDER_WAY = " AND lease IS NOT NULL AND webhook_id = ?"
@@ -82,7 +84,8 @@ async def first_lost(session: Session, webhook: WebhookRow, failing_since: datet
 async def skip_pending(session: WriteSession, webhook: WebhookRow, now: datetime, *, under_way: bool) -> None:
     """Skips what waits for the endpoint; also what is being tried, if told so, whose result then counts no more.
 
-    Of a large backlog only the beginning: nothing is sent to an endpoint that is not active, and tending skips the rest.
+    Of a large backlog only the beginning: nothing is sent to an endpoint that is not active, so tending may skip
+    the rest.
     """
     values = (DeliveryStatus.SKIPPED.value, now, DeliveryStatus.PENDING.value)
     if under_way:
@@ -92,7 +95,7 @@ async def skip_pending(session: WriteSession, webhook: WebhookRow, now: datetime
 
 
 async def hasten(session: WriteSession, webhook: WebhookRow, now: datetime, progress: Callable[[], None]) -> None:
-    """Makes what waits for its next attempt due, as if it had just been queued: part by part, with a call after each."""
+    """Makes what waits for its next attempt due, as if it had just been queued, part by part; calls after each."""
     values = (now, now, DeliveryStatus.PENDING.value)
     last = 0
     while ids := await _waiting(session, webhook, last):

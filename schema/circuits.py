@@ -43,6 +43,8 @@ class Outcome:
     """Whether the endpoint leads to an address that may not be dialled."""
     silent: bool = False
     """Whether there was no answer in time."""
+    final: bool = False
+    """Whether nothing was sent, and nothing ever can be: the endpoint has no part in it."""
     retry_after: timedelta | None = None
     """How long the endpoint asks to be left alone."""
 
@@ -91,9 +93,9 @@ def after_attempt(
     ended = delivery._replace(trigger=AttemptTrigger.AUTO, lease=None, response_status=outcome.status)
     if outcome.succeeded:
         return ended._replace(status=DeliveryStatus.DELIVERED, due_at=None, finished_at=now)
-    if trigger is AttemptTrigger.PROBE:
+    if trigger is AttemptTrigger.PROBE and not outcome.final:
         return ended
-    wait = wait_after(delivery.attempts, outcome, jitter)
+    wait = None if outcome.final else wait_after(delivery.attempts, outcome, jitter)
     if wait is None:
         return ended._replace(status=DeliveryStatus.FAILED, due_at=None, finished_at=now)
     return ended._replace(due_at=now + wait / time_scale)

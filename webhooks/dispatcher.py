@@ -29,6 +29,7 @@ log = structlog.get_logger("arcbilling.webhooks")
 
 SECONDS_TO_FINISH = 10.0
 SECONDS_TO_CANCEL = 1.0
+INTERNAL_ERROR = "It could not be sent for an internal error, which the server's log tells of."
 GONE_EVENT = "The event is not kept any more."
 
 
@@ -133,15 +134,18 @@ class Dispatcher:
         outcome: Outcome | None = None
         try:
             if attempt.payload is None:
-                outcome = Outcome(clock.now(), 0, error=GONE_EVENT)
+                outcome = Outcome(clock.now(), 0, error=GONE_EVENT, final=True)
             elif endpoint is None:
                 outcome = Outcome(clock.now(), 0, error="Its secret cannot be opened: the server's secret is another.")
             else:
                 outcome = await self._sender.send(endpoint, Message(row.message_id, attempt.payload))
-            self._ended.append(Ended(attempt, outcome))
         except Exception as error:
+            # It counts as failed: else it would be made again each time its lease runs out, for ever.
             log.error("an attempt at a delivery failed by itself", delivery=f"dlv_{row.id}", exc_info=error)
+            outcome = Outcome(clock.now(), 0, error=INTERNAL_ERROR)
         finally:
+            if outcome is not None:
+                self._ended.append(Ended(attempt, outcome))
             self._room.ended(row.id, answered=outcome is not None and not outcome.silent)
             self.on_room()
 

@@ -135,8 +135,8 @@ async def _write_down(
     after = dict(rows)
     for one, row in turn.counted:
         before = after.get(row.webhook_id)
-        if before is None:
-            continue  # all is well with it
+        if before is None or one.outcome.final:
+            continue  # all is well with it, or nothing was asked of it
         doing = after[row.webhook_id] = after_outcome(before, one.outcome, now, time_scale)
         if (reason := reason_to_disable(doing, one.outcome, now, time_scale)) is not None:
             turn.to_disable[row.webhook_id] = reason

@@ -23,7 +23,9 @@ HELD = """
         webhook_id, message_id, event, event_id, object_type, object_id, sequence,
         status, trigger, attempts, due_at, queued_at, created_at
     )
-    SELECT 1, 'evt_' || place, 'client.updated', place, 'Client', place, place, 'pending', 'auto', 0, now(), now(), now()
+    SELECT
+        1, 'evt_' || place, 'client.updated', place, 'Client', place, place,
+        'pending', 'auto', 0, now(), now(), now()
     FROM generate_series(1, 20000) AS place
 """
 

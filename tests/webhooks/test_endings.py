@@ -12,7 +12,8 @@ from tests.conftest import House
 from tests.databases import EmptyDatabase, at, on_postgres, on_sqlite
 from tests.reliability.receiver import receiving
 from tests.reliability.served import Installation
-from tests.webhooks.arranged import a_webhook, attempts, until, until_attempts
+from tests.webhooks.arranged import a_webhook, attempts, circuit, deliveries, until, until_attempts
+from webhooks.sender import Sender
 
 pytestmark = pytest.mark.anyio
 
@@ -110,6 +111,39 @@ async def test_what_waits_is_sent_without_what_was_erased(house: House) -> None:
         await receiver.until_accepted(1)
     (one,) = receiver.accepted
     assert one.json["data"]["first_name"] is None
+
+
+async def test_a_delivery_whose_event_is_gone_has_failed_and_says_nothing_of_its_endpoint(house: House) -> None:
+    """It was queued again while its event was removed for its age."""
+    async with receiving("400") as receiver:
+        await a_webhook(house, receiver)
+        await house.a_client()
+        await until_attempts(house, 1)
+        await house.write("DELETE FROM events")
+        await house.write("UPDATE deliveries SET due_at = ?", clock.now())
+        await until_attempts(house, 2)
+    assert await deliveries(house) == [("failed", 2, "auto")]
+    assert (await attempts(house))[1] == ("auto", None, "The event is not kept any more.")
+    assert await circuit(house) == ("closed", 1)
+    assert len(receiver.received) == 1
+
+
+async def test_an_attempt_that_fails_by_itself_is_one_of_the_ten(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else it would be made again, uncounted, each time its lease runs out."""
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(Sender, "send", broken)
+    await a_webhook(house, "http://127.0.0.1:9/")
+    await house.a_client()
+    await until_attempts(house, 1)
+    error = "It could not be sent for an internal error, which the server's log tells of."
+    assert await attempts(house) == [("auto", None, error)]
+    assert await deliveries(house, "status, attempts, lease") == [("pending", 1, None)]
+    assert "planted" in caplog.text
 
 
 async def test_the_metrics_tell_of_deliveries(house: House) -> None:

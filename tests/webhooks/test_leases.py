@@ -1,4 +1,4 @@
-"""Leases: for how long a delivery is left to the process that tries it, and what becomes of those of one that is gone."""
+"""Leases: how long a delivery is left to the process that tries it, and what becomes of those of one that is gone."""
 
 import asyncio
 from datetime import datetime, timedelta
