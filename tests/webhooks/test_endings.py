@@ -64,6 +64,10 @@ async def test_workers_deliver_for_servers_that_do_not(tmp_path: Path, empty_dat
         httpx2.AsyncClient(base_url=place.url, headers=headers) as http,
     ):
         workers = [await place.start("worker") for _ in range(2)]
+        for worker in workers:
+            assert worker.stderr is not None
+            while b"the worker is at work" not in await worker.stderr.readline():
+                assert worker.returncode is None
         assert (await http.post("/api/v1/webhooks", json={"url": receiver.url})).status_code == 201
         for number in range(6):
             answer = await http.post("/api/v1/clients", json=ADA | {"email": f"ada{number}@shop.test"})
