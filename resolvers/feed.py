@@ -97,9 +97,13 @@ class Feed:
         return self.last
 
     def after(self, number: int) -> tuple[Portion, float] | None:
-        """What is held beyond a number, and when the first of it was read; None where some of it is held no more."""
+        """What is held beyond a number, and when the first of it was read; None where some of it is held no more.
+
+        Nor is what is too old to be told, though the next step is to drop it: whoever was given it would ask again at
+        once, and for ever, and no step would come.
+        """
         place = number - self._before
-        if not 0 <= place < len(self._rows):
+        if not 0 <= place < len(self._rows) or time.monotonic() - self._read_at[place] > SECONDS_KEPT:
             return None
         assert self.last is not None
         return Portion(self._rows[place:], self.last), self._read_at[place]

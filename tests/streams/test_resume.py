@@ -4,8 +4,9 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx2
@@ -175,3 +176,76 @@ async def test_a_listener_outlasts_a_database_that_is_away(served: Server, monke
             "data": {"events": {"event": "client.created", "client": {"id": f"cli_{client['id']}"}}}
         }
     assert failures == {"following": 0, "each": 0}
+
+
+@contextmanager
+def no_hang(seconds: int) -> Iterator[None]:
+    """Breaks into whatever runs without an end, for then no time-out of the loop's own would come."""
+
+    def found(*_: object) -> None:
+        raise AssertionError("the loop hangs")
+
+    before = signal.signal(signal.SIGALRM, found)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@on_sqlite
+async def test_a_listener_that_lags_while_the_database_is_away_holds_nobody_up(
+    served: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the feed holds is too old to be told by then, and no step of the feed has let go of it."""
+    from resolvers import clients, feed, outbox
+    from resolvers.database import DatabaseUnavailable
+    from schema import execution
+
+    monkeypatch.setattr(feed, "SECONDS_KEPT", 0.5)
+    monkeypatch.setattr(feed, "SECONDS_TO_RETRY", 0.05)
+    monkeypatch.setattr(execution, "SECONDS_TO_RETRY", 0.05)
+    away: set[str] = set()
+    asked: list[str] = []
+
+    def failing(name: str, whole: Any) -> Any:
+        async def fail(*given: Any) -> Any:
+            if name in away:
+                asked.append(name)
+                assert asked.count(name) < 1_000
+                raise DatabaseUnavailable("away")
+            return await whole(*given)
+
+        return fail
+
+    async def until(name: str, times: int = 1) -> None:
+        async with asyncio.timeout(10):
+            while asked.count(name) < times:
+                await asyncio.sleep(0.01)
+
+    house = served.house
+    query = "subscription { events { sequence ... on ClientEvent { client { id } } } }"
+    with no_hang(20):
+        async with a_socket(served.address, house.key) as socket:
+            await socket.subscribe("1", query)
+            await socket.say(type="ping")
+            await socket.hear()
+            monkeypatch.setattr(outbox, "following", failing("following", outbox.following))
+            monkeypatch.setattr(clients.table, "each", failing("each", clients.table.each))
+            away.add("each")
+            for _ in range(3):
+                await house.a_client()
+            await until("each")
+            assert house.app.engine is not None
+            while house.app.engine.feed.last != 3:
+                await asyncio.sleep(0.01)
+            away.add("following")
+            await asyncio.sleep(feed.SECONDS_KEPT + 0.1)
+            away.remove("each")
+            heard = [await socket.hear()]
+            asked.clear()
+            await until("following", 2)
+            away.clear()
+            heard += [await socket.hear() for _ in range(2)]
+    assert [one["payload"]["data"]["events"]["sequence"] for one in heard] == [1, 2, 3]
