@@ -10,10 +10,10 @@ import secrets
 import socket
 from asyncio import TimerHandle, Transport
 from http import HTTPStatus
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from arcbilling import bodies
 from arcbilling.bodies import headers_too_large
@@ -98,6 +98,23 @@ class Protocol(HttpToolsProtocol):
         if self._writing is not None:
             self._writing.cancel()
         self._await_reading()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        async def attended(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+            if cycle.response_started and not cycle.response_complete and not cycle.disconnected:
+                self._break_off(cycle)
+
+        super()._start_asgi_task(cycle, attended)
+
+    def _break_off(self, cycle: RequestResponseCycle) -> None:
+        """Ends a connection in the middle of an answer, whether or not what was sent of it is ever read."""
+        cycle.disconnected = True  # uvicorn would call it a fault, close, and wait for the caller to read
+        self.transport.close()
+        if self.flow.write_paused:
+            self.transport.abort()
+        else:
+            self.loop.call_later(SECONDS_TO_LEAVE, self.transport.abort)
 
     def _parse(self, data: memoryview) -> None:
         """Feeds the parser, which would drop the body of a request that asks for an upgrade, and what follows it.
