@@ -93,7 +93,7 @@ class GraphQLDoor:
             operation, cost = await self._operations.read(request)
         except Refused as refused:
             if accepted.only_events:
-                return _once(told(refused.result, call.request_id)[0])
+                return _once(rendered(refused.result, accepted.rather, call.request_id))
             return rendered(refused.result, accepted.rather, call.request_id)
         if operation.is_mutation and method != "POST":
             raise DomainError(
@@ -113,7 +113,7 @@ class GraphQLDoor:
             try:
                 results = await subscribe(self._operations.schema, operation, request.variables, new_context)
             except NotSubscribed as refused:
-                return _once(told(refused.result, call.request_id)[0])
+                return _once(rendered(refused.result, accepted.rather, call.request_id))
             return _each(results, call.request_id)
         asked = None
         if operation.is_mutation and (key := headers.get("idempotency-key")) is not None:
@@ -126,7 +126,7 @@ class GraphQLDoor:
 
         schema = self._operations.schema
         answer = await execute(schema, operation, request.variables, new_context(), render, asked)
-        return _once(orjson.loads(answer.body)) if accepted.only_events and method != "HEAD" else answer
+        return _once(answer) if accepted.only_events and method != "HEAD" else answer
 
 
 class Accepted(NamedTuple):
@@ -146,18 +146,20 @@ class Accepted(NamedTuple):
         return self.media_type is None
 
 
-async def _once(response: dict[str, Any]) -> AsyncGenerator[bytes]:
-    yield _next(response)
+def _once(answer: Answer) -> Answer:
+    """An answer in the form of an event stream. It is there, and so is no stream that is counted or ended."""
+    headers = {**answer.headers, "content-type": f"{EVENT_STREAM}; charset=utf-8"}
+    return Answer(200, _next(answer.body) + COMPLETE, headers)
 
 
 async def _each(results: AsyncGenerator[Result], request_id: str) -> AsyncGenerator[bytes]:
     async with aclosing(results):
         async for result in results:
-            yield _next(told(result, request_id)[0])
+            yield _next(orjson.dumps(told(result, request_id)[0]))
 
 
-def _next(response: dict[str, Any]) -> bytes:
-    return b"event: next\ndata: " + orjson.dumps(response) + b"\n\n"
+def _next(response: bytes) -> bytes:
+    return b"event: next\ndata: " + response + b"\n\n"
 
 
 def negotiated(accept: str) -> str | None:

@@ -17,13 +17,15 @@ from arcbilling.operations import Operations, Refused, contexts, is_subscription
 from arcbilling.streams import SECONDS_FOR_LAST_WORD, Ending, Stream, Streams
 from schema.calls import Call
 from schema.decoding import DecodingError, decode
-from schema.errors import Code, DomainError, internal
+from schema.errors import Code, DomainError, internal, unavailable
 from schema.execution import Answer, NotSubscribed, Result, execute, subscribe
 
 log = structlog.get_logger("arcbilling.sockets")
 
 PROTOCOL = "graphql-transport-ws"
 SECONDS_TO_INIT = 5.0
+SECONDS_FOR_ANSWERS = 1.0
+"""What is under way when a socket ends has so long for its answer."""
 MOST_OPERATIONS = 20
 LONGEST_ID = 255
 LONGEST_REASON = 120
@@ -77,6 +79,8 @@ class _Conversation:
         self._send = send
         self._call: Call | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._following: set[asyncio.Task[None]] = set()
+        """Those of them that are subscriptions."""
 
     async def hold(self) -> None:
         try:
@@ -96,7 +100,7 @@ class _Conversation:
             log.error("internal error", exc_info=error, request_id=self._handshake.request_id)
             await self._end(Closed(1011, "Something went wrong on our side."))
         finally:
-            await self._cancel()
+            await self._cancel(list(self._running))
 
     async def _acquaint(self) -> Call | None:
         """Learns who calls; None if the caller goes away first."""
@@ -169,7 +173,12 @@ class _Conversation:
             await self._fail(id, DomainError(Code.RATE_LIMITED, sentence))
             return
         task = self._running[id] = asyncio.create_task(self._operate(call, id, payload))
-        task.add_done_callback(lambda _: self._running.pop(id, None) if self._running.get(id) is task else None)
+        task.add_done_callback(lambda _: self._forget(id, task))
+
+    def _forget(self, id: str, task: "asyncio.Task[None]") -> None:
+        self._following.discard(task)
+        if self._running.get(id) is task:
+            del self._running[id]
 
     async def _operate(self, call: Call, id: str, payload: dict[str, Any]) -> None:
         """One operation; nothing that is wrong with it ends the others."""
@@ -194,6 +203,9 @@ class _Conversation:
             raise limited
         new_context, schema = contexts(call), self._operations.schema
         if is_subscription(operation):
+            task = asyncio.current_task()
+            assert task is not None
+            self._following.add(task)
             results = await subscribe(schema, operation, request.variables, new_context)
             async with aclosing(results):
                 async for result in results:
@@ -209,8 +221,8 @@ class _Conversation:
             if not outcome[-1].executed:
                 raise NotSubscribed(outcome[-1])
             await self._next(id, call, outcome[-1])
-        self._running.pop(id, None)  # its id is free once the caller reads that it is complete
         await self._tell({"id": id, "type": "complete"})
+        self._running.pop(id, None)  # its id is free once the caller reads that it is complete
 
     async def _next(self, id: str, call: Call, result: Result) -> None:
         await self._tell({"id": id, "type": "next", "payload": told(result, call.request_id)[0]})
@@ -223,28 +235,34 @@ class _Conversation:
         await self._send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
 
     async def _finish(self, why: Ending) -> None:
-        """The last word, where it is ours: each operation is complete, and the socket closes."""
-        ids = list(self._running)
-        await self._cancel()
+        """The last word, where it is ours: each operation has its answer or is complete, and the socket closes."""
+        following = [id for id, task in self._running.items() if task in self._following]
+        await self._cancel(following)
         closed = Closed(1001, "Going away") if why is Ending.STOPPING else Closed(4401, "Unauthorized")
         try:
             async with asyncio.timeout(SECONDS_FOR_LAST_WORD):
-                for id in ids:
+                for id in following:
                     await self._tell({"id": id, "type": "complete"})
+                if self._running:  # a mutation is done whatever we say here: say how it went
+                    await asyncio.wait(self._running.values(), timeout=SECONDS_FOR_ANSWERS)
+                unanswered = list(self._running)
+                await self._cancel(unanswered)
+                for id in unanswered:
+                    await self._fail(id, unavailable())
                 await _close(self._send, closed)
         except TimeoutError:
             log.info("a caller did not read the last word of its socket")
 
     async def _end(self, closed: Closed) -> None:
-        await self._cancel()
+        await self._cancel(list(self._running))
         try:
             async with asyncio.timeout(SECONDS_FOR_LAST_WORD):
                 await _close(self._send, closed)
         except (TimeoutError, OSError):
             pass  # whoever does not read is left
 
-    async def _cancel(self) -> None:
-        tasks = list(self._running.values())
+    async def _cancel(self, ids: list[str]) -> None:
+        tasks = [task for id in ids if (task := self._running.pop(id, None)) is not None]
         for task in tasks:
             task.cancel()
         if tasks:

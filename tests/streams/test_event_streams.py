@@ -64,6 +64,26 @@ async def test_an_idempotency_key_counts_as_over_plain_http(served: Server) -> N
     assert await served.house.rows("SELECT count(*) FROM departments WHERE name = 'Sales'") == [(1,)]
 
 
+async def test_a_mutation_is_answered_though_the_key_has_all_its_streams(
+    served: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be done, and then refused."""
+    monkeypatch.setattr(streams, "MOST_FOR_A_KEY", 1)
+    async with http(served) as caller, caller.stream("GET", "/api/v1/events/stream"):
+        made = {"query": 'mutation { departmentCreate(input: {name: "Sales"}) { name } }'}
+        answer = await caller.post("/graphql", headers={**EVENTS, "idempotency-key": "once"}, json=made)
+        again = await caller.post("/graphql", headers={**EVENTS, "idempotency-key": "once"}, json=made)
+    assert answer.status_code == 200
+    assert [line for line in answer.text.splitlines() if line] == [
+        "event: next",
+        'data: {"data":{"departmentCreate":{"name":"Sales"}}}',
+        "event: complete",
+        "data:",
+    ]
+    assert again.text == answer.text
+    assert again.headers["idempotency-replayed"] == "true"
+
+
 async def test_what_is_wrong_with_a_document_is_told_by_an_event(served: Server) -> None:
     async with http(served) as caller:
         for query, sentence in (

@@ -1,5 +1,6 @@
 """The protocol graphql-transport-ws: what opens a socket, what closes it, and with which word."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -8,6 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from arcbilling import graphql_socket
+from resolvers.tables import written
 from schema.keys import new_key
 from tests.conftest import open_house
 from tests.databases import EmptyDatabase, on_sqlite
@@ -316,3 +318,31 @@ async def test_what_is_internal_stays_so(served: Server, monkeypatch: pytest.Mon
         told = await socket.hear()
         assert told["payload"][0]["message"] == "Something went wrong on our side."
         assert "secret" not in str(told)
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_is_under_way_when_the_process_ends_is_answered(
+    served: Server, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mutation is done all the same, and whoever is not told of it does it again."""
+    monkeypatch.setattr(graphql_socket, "SECONDS_FOR_ANSWERS", 0.1 if late else 10)
+    house = served.house
+    async with a_socket(served.address, house.key) as socket:
+        await socket.subscribe("s", ALL)
+        async with written(house.engine.database) as session:
+            await session.connection.fetch("UPDATE departments SET name = 'Held'", ())
+            await socket.subscribe("m", 'mutation { departmentCreate(input: {name: "Sales"}) { name } }')
+            await socket.say(type="ping")
+            assert await socket.hear() == {"type": "pong"}
+            await asyncio.sleep(0.1)
+            house.app.drain.stopping.set()
+            assert await socket.hear() == {"id": "s", "type": "complete"}
+            if late:
+                told = await socket.hear()
+                assert (told["id"], told["type"]) == ("m", "error")
+                assert told["payload"][0]["extensions"]["code"] == "INTERNAL_ERROR"
+                assert "Please try again" in told["payload"][0]["message"]
+        if not late:
+            assert (await socket.hear())["payload"] == {"data": {"departmentCreate": {"name": "Sales"}}}
+            assert await socket.hear() == {"id": "m", "type": "complete"}
+        assert await socket.closed() == (1001, "Going away")
