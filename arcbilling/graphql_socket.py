@@ -161,6 +161,8 @@ class _Conversation:
                     raise Closed(4429, "Too many initialisation requests")
                 case _:
                     _unfit(content)
+            # Many come in one breath: let others have their turn, and what was asked for begin and be paid for.
+            await asyncio.sleep(0)
 
     async def _subscribe(self, call: Call, content: dict[str, Any]) -> None:
         id, payload = _id(content), content.get("payload")

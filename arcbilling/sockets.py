@@ -30,6 +30,7 @@ NOT_UNDERSTOOD = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-lengt
 
 _quiet = logging.getLogger("arcbilling.sockets.frames")
 _quiet.setLevel(logging.WARNING)  # each socket has its line in our own log
+_quiet.addFilter(lambda record: not str(record.msg).startswith("Invalid UTF-8"))  # nor is it a fault of ours
 
 
 class Socket(WebSocketsSansIOProtocol):
@@ -49,7 +50,8 @@ class Socket(WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         await super().run_asgi()
-        self.loop.call_later(SECONDS_TO_LEAVE, self.transport.abort)
+        is_reading = self.writable.is_set()
+        self.loop.call_later(SECONDS_TO_LEAVE if is_reading else 0, self.transport.abort)
 
     def shutdown(self) -> None:
         """The application hears of the end by itself, and closes with its own word; who lingers is left."""

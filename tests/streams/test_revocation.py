@@ -9,8 +9,8 @@ import pytest
 
 from arcbilling import clock
 from tests.databases import on_sqlite
-from tests.streams.listening import ALL, Server, a_socket, server_sent
-from tests.streams.test_held_open import PLANT
+from tests.streams.listening import ALL, Server, a_socket, framed, server_sent
+from tests.streams.test_held_open import OPENING, PLANT
 
 pytestmark = [pytest.mark.anyio, on_sqlite]
 
@@ -60,25 +60,32 @@ async def test_a_key_that_expires_ends_its_streams(served: Server) -> None:
         assert await socket.closed() == (4401, "Unauthorized")
 
 
-async def test_one_that_reads_nothing_of_an_event_stream_is_left_when_its_key_is_revoked(served: Server) -> None:
+@pytest.mark.parametrize("how", ["event stream", "socket"])
+async def test_one_that_reads_nothing_is_left_when_its_key_is_revoked(served: Server, how: str) -> None:
     house, key, loop = served.house, await served.house.new_key(), asyncio.get_running_loop()
     number = (await house.rows("SELECT max(id) FROM api_keys"))[0][0]
     await house.write(PLANT, 2_000)
     while (await house.rows("SELECT count(sequence) FROM events"))[0][0] < 2_000:
         await asyncio.sleep(0.1)
+    if how == "socket":
+        query = 'subscription { events(after: "evt_planted1") { payload } }'
+        said = [
+            OPENING,
+            framed(type="connection_init", payload={"Authorization": f"Bearer {key}"}),
+            framed(type="subscribe", id="1", payload={"query": query}),
+        ]
+    else:
+        path = "/api/v1/events/stream?after=evt_planted1"
+        said = [f"GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n".encode()]
     with socket_module.socket() as raw:
         raw.setsockopt(socket_module.SOL_SOCKET, socket_module.SO_RCVBUF, 4096)
         raw.setblocking(False)
         await loop.sock_connect(raw, ("127.0.0.1", int(served.address.rpartition(":")[2])))
-        head = (
-            f"GET /api/v1/events/stream?after=evt_planted1 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n"
-        )
-        await loop.sock_sendall(raw, head.encode())
-        (connection,) = served.server_state.connections
-        while not connection.transport.get_write_buffer_size():  # type: ignore[union-attr]
+        await loop.sock_sendall(raw, b"".join(said))
+        while not any(one.transport.get_write_buffer_size() for one in served.server_state.connections):  # type: ignore[union-attr]
             await asyncio.sleep(0.05)
         await house.data(REVOKE, {"id": number})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(4):
             while served.server_state.connections:
                 await asyncio.sleep(0.05)
 

@@ -13,7 +13,7 @@ from resolvers.tables import written
 from schema.keys import new_key
 from tests.conftest import open_house
 from tests.databases import EmptyDatabase, on_sqlite
-from tests.streams.listening import ALL, Server, a_socket
+from tests.streams.listening import ALL, Server, a_socket, framed
 
 pytestmark = [pytest.mark.anyio, on_sqlite]
 
@@ -266,6 +266,32 @@ async def test_operations_pay_from_the_budget_of_the_key(tmp_path: Any, empty_da
         assert (await house.rest("GET", "/clients")).status_code == 429
         await socket.say(type="ping")
         assert await socket.hear() == {"type": "pong"}
+
+
+async def test_what_is_given_up_at_once_is_paid_for_too(tmp_path: Any, empty_database: EmptyDatabase) -> None:
+    """By one write, so that all of it is there before any of it begins."""
+    async with (
+        open_house(tmp_path, empty_database, rate_limit_authenticated="20/minute") as house,
+        Server(house) as served,
+        a_socket(served.address, house.key) as socket,
+    ):
+        complete = {"type": "complete", "id": "1"}
+        socket.connection.transport.pause_reading()
+        blob = b"".join(framed(**json.loads(SUBSCRIBE)) + framed(**complete) for _ in range(20))
+        socket.connection.transport.write(blob)
+        socket.connection.transport.resume_reading()
+        await socket.say(type="ping")
+        assert await socket.hear() == {"type": "pong"}
+        assert (await house.rest("GET", "/clients")).status_code == 429
+
+
+async def test_what_is_no_text_closes_the_socket_and_is_no_fault_of_ours(
+    served: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with a_socket(served.address) as socket:
+        socket.connection.transport.write(b"\x81\x81" + bytes(4) + b"\xff")
+        assert (await socket.closed())[0] == 1007
+    assert not [line for line in caplog.records if line.levelname == "ERROR"]
 
 
 async def test_a_failed_authentication_pays_from_the_budget_of_the_address(
