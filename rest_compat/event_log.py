@@ -9,7 +9,8 @@ import orjson
 
 from rest_compat.plans import Plan
 from rest_compat.reading import PREFIX, read_parameters, read_whole
-from schema.errors import invalid_fields, sentence
+from schema.errors import cursor_expired, invalid_fields, sentence
+from schema.event_log import PREFIX as EVENT_PREFIX
 from schema.execution import Answer, Result, error_of
 from schema.limits import MAX_PAGE
 
@@ -24,6 +25,9 @@ def read_page(query: str) -> dict[str, Any]:
     variables["first"] = read_whole("per_page", given.get("per_page", str(MAX_PAGE)), 1, MAX_PAGE, errors)
     if errors:
         raise invalid_fields(errors)
+    after = variables["after"]
+    if after is not None and not after.startswith(EVENT_PREFIX):  # GraphQL would take a cursor of its own for a place
+        raise cursor_expired(f"The after field must be the id of an event that is kept, and {after!r} is none.")
     return variables
 
 

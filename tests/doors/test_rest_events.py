@@ -78,7 +78,7 @@ async def test_types_choose(house: House) -> None:
         ("after=", {"after": "The after field must not be empty."}),
         ("after=evt_1", {"after": "must be the id of an event that is kept"}),
         ("after=a&after=b", {"after": "The after field must not be given twice."}),
-        ("after=77", {"after": ""}),
+        ("after=77", {"after": "must be the id of an event that is kept"}),
     ],
 )
 @on_sqlite
@@ -111,6 +111,15 @@ async def test_an_expired_cursor_is_refused_with_the_oldest_event(house: House) 
         assert error["reason"] == "CURSOR_EXPIRED"
         assert ids[1] in error["message"]
         assert error["message"] == error["fields"]["after"]
+
+
+@on_sqlite
+async def test_nothing_but_the_id_of_an_event_is_a_place_in_the_log(house: House) -> None:
+    await made(house, 2)
+    cursor = (await house.data("{ events(first: 1) { pageInfo { endCursor } } }"))["events"]["pageInfo"]["endCursor"]
+    for path in ("/events", "/events/stream"):
+        error = (await house.rest("GET", f"{path}?after={cursor}")).json()["error"]
+        assert error["reason"] == "CURSOR_EXPIRED"
 
 
 @on_sqlite
