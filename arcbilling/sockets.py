@@ -8,7 +8,7 @@ import logging
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
+from websockets.frames import CloseCode, Frame
 
 MAX_MESSAGE = 64 * 1024
 SECONDS_BETWEEN_PINGS = 15.0
@@ -98,5 +98,12 @@ class Socket(WebSocketsSansIOProtocol):
         super().send_keepalive_ping()
 
     def keepalive_timeout(self) -> None:
-        super().keepalive_timeout()
+        """Leaves a peer that does not answer. uvicorn would say 1011, after which clients do not come back."""
+        self.pong_timer = self.pending_ping_payload = None
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.fail(CloseCode.GOING_AWAY, "keepalive ping timeout")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
         self.loop.call_later(SECONDS_TO_LEAVE, self.transport.abort)
