@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from models.enums import DeliveryStatus
+from models.enums import AttemptTrigger, DeliveryStatus
 from models.webhooks import DeliveryRow
 from resolvers.deliveries import table
 from resolvers.tables import Session, Where, WriteSession, one_of
@@ -64,11 +64,29 @@ async def candidates(session: Session, shares: Sequence[Share], now: datetime) -
     return [Candidate(*row) for row in await session.connection.fetch(" UNION ALL ".join(parts), values)]
 
 
-async def oldest(session: Session, webhook_id: int, now: datetime) -> int | None:
-    """The oldest delivery that is pending, whenever it is due, that nobody is at and that waits for no other."""
-    sql = f"SELECT id FROM deliveries WHERE webhook_id = ? AND {_FREE} AND {_IS_NEXT_STRICTLY} ORDER BY id LIMIT 1"
-    rows = await session.connection.fetch(sql, (webhook_id, now))
+async def oldest(session: Session, webhook_id: int, now: datetime, beyond: int = 0) -> int | None:
+    """The oldest delivery that is pending, whenever it is due, that nobody is at and that waits for no other: from an
+    id on, among the next few."""
+    sql = f"""
+        SELECT id FROM (
+            SELECT * FROM deliveries WHERE webhook_id = ? AND {_FREE} AND id >= ? ORDER BY id LIMIT {AT_ONCE}
+        ) AS deliveries WHERE {_IS_NEXT_STRICTLY} ORDER BY id LIMIT 1
+    """
+    rows = await session.connection.fetch(sql, (webhook_id, now, beyond))
     return rows[0][0] if rows else None
+
+
+async def newest(session: Session, webhook_id: int) -> int:
+    """The id of the last delivery that is pending; 0 if none is."""
+    sql = "SELECT id FROM deliveries WHERE webhook_id = ? AND status = 'pending' ORDER BY id DESC LIMIT 1"
+    rows = await session.connection.fetch(sql, (webhook_id,))
+    return int(rows[0][0]) if rows else 0
+
+
+async def was_probe(session: Session, id: int) -> bool:
+    """Whether the last attempt at a delivery was a probe."""
+    sql = "SELECT trigger FROM delivery_attempts WHERE delivery_id = ? ORDER BY id DESC LIMIT 1"
+    return await session.connection.fetch(sql, (id,)) == [(AttemptTrigger.PROBE.value,)]
 
 
 async def free(session: WriteSession, ids: Collection[int], now: datetime) -> list[DeliveryRow]:

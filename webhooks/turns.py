@@ -159,10 +159,19 @@ async def _probes(
     for row in rows:
         if row.state is not Circuit.OPEN or row.next_probe_at is None or row.next_probe_at > now:
             continue
-        if (id := await dispatch.oldest(session, row.webhook_id, now)) is not None:
+        if (id := await _probe_with(session, row.webhook_id, now)) is not None:
             probes.append(id)
             await circuits.table.save(session, row, row._replace(next_probe_at=next_probe_of(row, now, time_scale)))
     return probes
+
+
+async def _probe_with(session: WriteSession, webhook_id: int, now: datetime) -> int | None:
+    """The oldest delivery; once that was tried in vain, any: what is refused may be one kind of event alone."""
+    oldest = await dispatch.oldest(session, webhook_id, now)
+    if oldest is None or not await dispatch.was_probe(session, oldest):
+        return oldest
+    place = random.randint(oldest, max(oldest, await dispatch.newest(session, webhook_id)))
+    return await dispatch.oldest(session, webhook_id, now, place) or oldest
 
 
 async def _take_up(session: WriteSession, due: Sequence[int], probes: Sequence[int], now: datetime) -> list[Attempt]:
