@@ -88,13 +88,13 @@ class Streams:
         """Ends the streams of keys that may not be used any more."""
         if not self._open:
             return False
-        session = Session(self._database, self._database.reader)
-        keys = await api_keys.table.by_ids(session, list(self._open))
+        session, asked = Session(self._database, self._database.reader), list(self._open)
+        keys = await api_keys.table.by_ids(session, asked)
         now = clock.now()
-        for id, streams in list(self._open.items()):
+        for id in asked:  # and not of those that have opened a stream meanwhile
             key = keys.get(id)
             if key is None or not usable(key, now):
-                _end(streams, Ending.REVOKED)
+                _end(self._open.get(id, set()), Ending.REVOKED)
         return False
 
     @asynccontextmanager

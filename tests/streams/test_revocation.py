@@ -2,12 +2,19 @@
 
 import asyncio
 import socket as socket_module
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import cast
 
 import httpx2
 import pytest
 
 from arcbilling import clock
+from arcbilling.draining import Drain
+from arcbilling.metrics import Metrics
+from arcbilling.streams import Streams
+from resolvers.database import Database, Rows
+from schema.actors import Actor, ActorKind
 from tests.databases import on_sqlite
 from tests.streams.listening import ALL, Server, a_socket, framed, server_sent
 from tests.streams.test_held_open import OPENING, PLANT
@@ -95,3 +102,34 @@ async def test_an_erased_clients_key_ends_with_it(served: Server) -> None:
     async with a_socket(served.address, await served.house.new_key(client=client)) as socket:
         assert (await served.house.rest("DELETE", f"/clients/{client}")).status_code == 200
         assert await socket.closed() == (4401, "Unauthorized")
+
+
+async def test_who_comes_while_keys_are_looked_at_is_not_taken_for_revoked(served: Server) -> None:
+    """The first stream of a key opens between the question, which keys may go on, and its answer."""
+    database, asked, answered = served.house.engine.database, asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def fetch(self, sql: str, values: Sequence[object] = ()) -> Rows:
+            asked.set()
+            await answered.wait()
+            return await database.reader.fetch(sql, values)
+
+    class Looked:
+        reader = Slow()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(database, name)
+
+    streams = Streams(cast(Database, Looked()), Drain(), Metrics())
+    rows = await served.house.rows("SELECT id FROM api_keys")
+    first, second = (Actor(ActorKind.KEY, id, frozenset()) for id in (rows[0][0], 999))
+    with streams.open(first, "websocket") as early:
+        looking = asyncio.create_task(streams.look())
+        await asked.wait()
+        with streams.open(second, "websocket") as late:
+            answered.set()
+            await looking
+            assert not early.ended.done()
+            assert not late.ended.done()
+            await streams.look()
+            assert late.ended.done()
