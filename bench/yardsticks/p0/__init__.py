@@ -1,0 +1,1 @@
+"""P0: hand-written ASGI, the driver itself and orjson. What Python can do at best."""
