@@ -121,7 +121,7 @@ def _members(value: Any) -> Any:
 
 async def _rows(server: Server) -> dict[str, list[str]]:
     """The newest rows of every table that the workloads write, without what is each system's own."""
-    url = server.databases.url(server.system)
+    url = server.databases.url(server.copy)
     found: dict[str, list[str]] = {}
     if server.databases.engine == "postgres":
         connection = await asyncpg.connect(url)

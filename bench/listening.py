@@ -104,7 +104,7 @@ class Listener(asyncio.Protocol):
         self._transport.write(head + bytes(4) + content)
 
     def _fail(self, why: str) -> None:
-        self.failed = self.failed or why
+        self.failed = f"{self.failed}; {why}" if self.failed else why
         if not self.subscribed.done():
             self.subscribed.set_exception(RuntimeError(why))
 

@@ -25,6 +25,7 @@ class Server:
     port: int
     process: asyncio.subprocess.Process
     databases: Databases
+    copy: str
     seconds_to_start: float = 0.0
     cpu_to_start: float = 0.0
     megabytes_idle: float = 0.0
@@ -37,11 +38,11 @@ class Server:
         return figures.megabytes(self.pids)
 
     async def backends(self) -> list[int]:
-        return await self.databases.backends(self.system)
+        return await self.databases.backends(self.copy)
 
 
 @asynccontextmanager
-async def serving(system: str, databases: Databases, workers: int = 1) -> AsyncIterator[Server]:
+async def serving(system: str, databases: Databases, workers: int = 1, copy: str = "") -> AsyncIterator[Server]:
     """A system on its own copy of the database, from its first answer until the block ends."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -52,11 +53,11 @@ async def serving(system: str, databases: Databases, workers: int = 1) -> AsyncI
             sys.executable,
             *("-P", "-m", *words(system, port, workers)),
             cwd=ROOT,
-            env=databases.environment(system) | {"PYTHONPATH": str(ROOT)},
+            env=databases.environment(copy or system) | {"PYTHONPATH": str(ROOT)},
             stdout=told,
             stderr=told,
         )
-        server = Server(system, port, process, databases)
+        server = Server(system, port, process, databases, copy or system)
         try:
             await _until_ready(server)
             server.seconds_to_start = time.perf_counter() - began

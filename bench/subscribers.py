@@ -102,7 +102,7 @@ async def _event(server: Server, request: bytes, listeners: list[Listener], hear
     async with asyncio.timeout(SECONDS_TO_HEAR):
         while missing := [one for one in listeners if len(one.times) < heard]:
             if missing[0].failed:
-                raise RuntimeError(missing[0].failed)
+                raise RuntimeError(f"{len(missing):,} heard nothing: {missing[0].failed}")
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.2)
     return sorted(one.times[heard - 1] - answered for one in listeners), server.cpu() - before

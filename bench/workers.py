@@ -3,6 +3,7 @@
 Without W4: workers are started by the product alone, which hashes passwords in earnest.
 """
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bench.databases import filled
@@ -10,7 +11,7 @@ from bench.main_table import told
 from bench.measuring import Cell, Results, stretch
 from bench.options import Options, tell
 from bench.report import Report, Table, number, ratio
-from bench.servers import serving
+from bench.servers import Server, serving
 from bench.workloads import PAGE, WORKLOADS, Requests
 
 NUMBERS = (1, 2)
@@ -19,19 +20,21 @@ NUMBERS = (1, 2)
 async def measure(options: Options, folder: Path) -> Report:
     workloads = [one for one in WORKLOADS if one.name in options.workloads and one.name != "W4"]
     results: Results = {}
-    megabytes: dict[int, float] = {}
-    async with filled("postgres", folder, options.clients, options.invoices) as databases:
-        await databases.copy("ours")
+    async with AsyncExitStack() as stack:
+        databases = await stack.enter_async_context(filled("postgres", folder, options.clients, options.invoices))
+        servers: dict[int, Server] = {}
+        for number_ in NUMBERS:
+            await databases.copy(f"of_{number_}")
+            servers[number_] = await stack.enter_async_context(serving("ours", databases, number_, f"of_{number_}"))
         requests = Requests(databases.key, options.clients, options.invoices)
-        for number_ in NUMBERS:  # one after the other: two that serve at once would share the processors
-            tell(f"PostgreSQL: {number_} {'worker' if number_ == 1 else 'workers'}")
-            async with serving("ours", databases, number_) as server:
-                for workload in workloads:
-                    cell = results[workload.name, str(number_)] = Cell()
-                    await stretch(server, requests, workload.name, "rest", options.seconds / 2, PAGE, Cell())
-                    for _ in range(options.rounds):
-                        await stretch(server, requests, workload.name, "rest", options.seconds, PAGE, cell)
-                megabytes[number_] = server.megabytes()
+        for round_ in range(options.rounds + 1):
+            tell(f"  round {round_} of {options.rounds}")
+            for workload in workloads:
+                for number_, server in servers.items():
+                    cell = results.setdefault((workload.name, str(number_)), Cell())
+                    into = cell if round_ else Cell()  # the first is to warm up
+                    await stretch(server, requests, workload.name, "rest", options.seconds, PAGE, into)
+        megabytes = {number_: server.megabytes() for number_, server in servers.items()}
     rows = []
     for workload in workloads:
         one, two = (results[workload.name, str(number_)] for number_ in NUMBERS)
