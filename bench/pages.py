@@ -31,7 +31,7 @@ async def measure(options: Options, folder: Path) -> Report:
                     costs[f"{size:,} clients"] = await _costs(server, Requests(databases.key, size, 10), size, options)
         figures[engine] = costs
         first, *_, last = costs.values()
-        rows = [[name, *map(_cost, found)] for name, found in costs.items()]
+        rows = [[name, *(_cost(one, engine == "postgres") for one in found)] for name, found in costs.items()]
         growth = (ratio(sum(one), sum(other)) for one, other in zip(last, first, strict=True))
         rows.append(["the last by the first", *growth])
         words = f"milliseconds of CPU for a page of {PAGE} clients" + (
@@ -52,6 +52,6 @@ async def _costs(server: Server, requests: Requests, size: int, options: Options
     return [(1000 / cell.rate, cell.database_ms) for cell in cells.values()]
 
 
-def _cost(cost: tuple[float, float]) -> str:
+def _cost(cost: tuple[float, float], is_apart: bool) -> str:
     server, database = cost
-    return f"{number(server)} + {number(database)}" if database else number(server)
+    return f"{number(server)} + {number(database)}" if is_apart else number(server)
