@@ -52,7 +52,7 @@ def read(words: Sequence[str]) -> tuple[str, Options, Path | None]:
         engines=engines,
         workloads=only,
         rounds=told.rounds or (3 if told.quick else 7),
-        seconds=told.seconds or (0.3 if told.quick else 1.5),
+        seconds=told.seconds or (0.2 if told.quick else 1.5),
         clients=told.rows,
         quick=told.quick,
         subscribers=told.subscribers,
