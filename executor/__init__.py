@@ -1,0 +1,10 @@
+"""Compiled operations: a validated GraphQL operation becomes Python functions, once; docs/executor.md shows one.
+
+It knows graphql-core alone, and gives what graphql-core would give. Read `compiled.py` first.
+"""
+
+from executor.compiled import Compiled, compile_operation
+from executor.promises import PROMISE, Calls, Reads, TellsType
+from executor.writing import Unsupported
+
+__all__ = ["PROMISE", "Calls", "Compiled", "Reads", "TellsType", "Unsupported", "compile_operation"]

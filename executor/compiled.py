@@ -1,0 +1,188 @@
+"""Compiled operations: compiled once, run as often as they are asked for.
+
+A condition (@skip, @include) decides what is told at all, so there is one program for each answer to an operation's
+conditions, written when that answer is first met. With the conditions known, graphql-core itself says which fields are
+selected, and in what order.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import graphql
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    ExecutionResult,
+    FragmentDefinitionNode,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    VariableNode,
+    VariableValues,
+)
+from graphql.execution.collect_fields import (
+    FieldDetailsList,
+    FragmentDetails,
+    GroupedFieldSet,
+    collect_fields,
+    collect_subfields,
+)
+
+from executor.leaves import Unexpected
+from executor.replay import replay
+from executor.running import Run, Waiting, drop
+from executor.writing import Site, Unsupported, Writer
+
+MOST_PROGRAMS: Final = 8
+"""One program for each answer to the conditions, but no more: graphql-core executes what is asked with others."""
+
+NO_VARIABLES: Final = VariableValues({}, {})
+
+
+class Program(NamedTuple):
+    """What one operation is, its conditions known."""
+
+    keys: tuple[str, ...]
+    """The response keys of the root fields, in their order."""
+    roots: tuple[Callable[[Run, dict[str, Any], list[Waiting]], None], ...]
+    """Each begins one of them."""
+    writer: Writer
+
+
+class Arguments(dict[int, Any]):
+    """What fields are called with, coerced when the first object asks for it."""
+
+    def __init__(self, sites: list[Site], variables: VariableValues) -> None:
+        self._sites = sites
+        self._variables = variables
+
+    def __missing__(self, number: int) -> Any:
+        values = self[number] = self._sites[number].values(self._variables)
+        return values
+
+
+class Compiled:
+    """An operation of a validated document; made by `compile_operation`."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, definition: OperationDefinitionNode) -> None:
+        root_type = schema.get_root_type(definition.operation)
+        if root_type is None or schema.get_directive("defer") or schema.get_directive("stream"):
+            raise Unsupported("a schema that graphql-core would not execute so")
+        self._schema = schema
+        self._document = document
+        self._definition = definition
+        self._name = definition.name.value if definition.name is not None else None
+        self._root_type: GraphQLObjectType = root_type
+        fragments = [node for node in document.definitions if isinstance(node, FragmentDefinitionNode)]
+        if any(node.variable_definitions for node in fragments):
+            raise Unsupported("fragments with variables")
+        self._fragments = {node.name.value: FragmentDetails(node) for node in fragments}
+        self._conditions = tuple(sorted(_conditions(document)))
+        self._programs: dict[tuple[bool, ...], Program] = {}
+        self.replays = 0
+        """How often graphql-core had to execute it after all."""
+        if not self._conditions:
+            self._programs[()] = self._compile(())
+
+    @property
+    def fields(self) -> int:
+        """How many fields it was compiled to, which says what memory it takes."""
+        return sum(program.writer.fields for program in self._programs.values())
+
+    @property
+    def sources(self) -> list[str]:
+        """The source of each program, to be looked at."""
+        return [program.writer.source for program in self._programs.values()]
+
+    async def run(
+        self, root: Any, context: Any, variables: Mapping[str, Any], replaying: Callable[[], None] | None = None
+    ) -> ExecutionResult:
+        """Executes the operation, as graphql-core would. `replaying` is called before that has to do it after all."""
+        run = Run(self._schema, self._document, self._name, root, context, variables)
+        try:
+            return ExecutionResult(await self._begin(run), None)
+        except Exception:  # whatever it is, graphql-core will tell it
+            self.replays += 1
+        except BaseException:
+            await run.end()
+            raise
+        try:
+            await run.stop()
+            if replaying is not None:
+                replaying()
+            return await replay(run)
+        finally:
+            await run.end()
+
+    async def _begin(self, run: Run) -> dict[str, Any]:
+        coerced = self._coerced(run.variables)
+        program = self._program(coerced)
+        run.arguments = Arguments(program.writer.sites, coerced)
+        run.is_alone = len(program.roots) == 1
+        data: dict[str, Any] = dict.fromkeys(program.keys)
+        below: list[Waiting] = []
+        try:
+            for begin in program.roots:
+                begin(run, data, below)
+                if self._definition.operation is OperationType.MUTATION:  # one after the other
+                    await run.settle(below)
+                    below = []
+        except Exception:
+            drop(below)
+            raise
+        await run.settle(below)
+        return data
+
+    def _coerced(self, variables: Mapping[str, Any]) -> VariableValues:
+        declared = self._definition.variable_definitions
+        if not declared:
+            return NO_VARIABLES
+        coerced = graphql.get_variable_values(self._schema, declared, dict(variables))
+        if isinstance(coerced, list):
+            raise Unexpected("variables")
+        return coerced
+
+    def _program(self, coerced: VariableValues) -> Program:
+        conditions: tuple[Any, ...] = tuple(map(coerced.coerced.get, self._conditions))
+        program = self._programs.get(conditions)
+        if program is None:
+            if len(self._programs) == MOST_PROGRAMS or not all(type(one) is bool for one in conditions):
+                raise Unexpected("conditions")
+            program = self._programs[conditions] = self._compile(conditions)
+        return program
+
+    def _compile(self, conditions: tuple[bool, ...]) -> Program:
+        given = VariableValues({}, dict(zip(self._conditions, conditions, strict=True)))
+        schema, operation, fragments = self._schema, self._definition, self._fragments
+
+        def subfields(type_: GraphQLObjectType, details: FieldDetailsList) -> GroupedFieldSet:
+            return collect_subfields(schema, fragments, given, operation, type_, details).grouped_field_set
+
+        roots = collect_fields(schema, fragments, given, self._root_type, operation).grouped_field_set
+        writer = Writer(schema, subfields)
+        names = [writer.root(self._root_type, key, details) for key, details in roots.items()]
+        writer.execute()
+        return Program(tuple(roots), tuple(writer.namespace[name] for name in names), writer)
+
+
+def compile_operation(schema: GraphQLSchema, document: DocumentNode, name: str | None = None) -> Compiled:
+    """Compiles an operation of a validated document; raises Unsupported."""
+    definition = graphql.get_operation_ast(document, name)
+    if definition is None:
+        raise Unsupported("no operation of that name")
+    return Compiled(schema, document, definition)
+
+
+def _conditions(document: DocumentNode) -> set[str]:
+    """The variables that conditions ask for."""
+    found: set[str] = set()
+
+    class Collect(graphql.Visitor):
+        def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+            if node.name.value in ("skip", "include"):
+                values = [one.value for one in node.arguments or ()]
+                found.update(value.name.value for value in values if isinstance(value, VariableNode))
+
+    graphql.visit(document, Collect())
+    return found

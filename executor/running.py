@@ -1,0 +1,196 @@
+"""One run of a compiled operation: what its generated functions need, what they wait for, and what must not be lost."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from inspect import iscoroutine
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import graphql
+from graphql import DocumentNode, GraphQLResolveInfo, GraphQLSchema, Undefined
+from graphql.pyutils import Path, is_awaitable
+
+from executor.leaves import Unexpected
+
+if TYPE_CHECKING:
+    from executor.writing import Selected
+
+
+class Waiting(NamedTuple):
+    """A value that is not there yet: once it is, it is completed and put into its place."""
+
+    value: Awaitable[Any]
+    complete: Callable[[Any, "Run", list["Waiting"], Path | None], Any]
+    data: dict[str, Any]
+    key: str
+    place: Path | None
+
+
+class Raised(NamedTuple):
+    """What a root resolver raised, instead of giving something."""
+
+    error: Exception
+
+
+class Once:
+    """An awaitable that may be awaited again once it has ended, as the one before it did."""
+
+    def __init__(self, awaitable: Awaitable[Any]) -> None:
+        self._awaitable = awaitable
+        self._ended: list[Any] = []
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        if not self._ended:
+            try:
+                self._ended.append((yield from self._awaitable.__await__()))
+            except Exception as error:
+                self._ended.append(Raised(error))
+        (value,) = self._ended
+        if isinstance(value, Raised):
+            raise value.error
+        return value
+
+    def close(self) -> None:
+        abandon(self._awaitable)
+
+
+class Run:
+    """What one execution knows. The generated functions read `root`, `context` and `arguments`."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        name: str | None,
+        root: Any,
+        context: Any,
+        variables: Mapping[str, Any],
+    ) -> None:
+        self.schema = schema
+        self.document = document
+        self.name = name
+        self.root = root
+        self.context = context
+        self.variables = variables
+        self.arguments: Mapping[int, Any] = {}
+        """What each field is called with that takes arguments."""
+        self.is_alone = True
+        """Whether the operation has one root field, which then needs no task."""
+        self.roots: dict[str, Any] = {}
+        """What each root resolver gave, by its response key: a value, an awaitable, or Raised."""
+        self._tasks: list[tuple[asyncio.Future[Any], Awaitable[Any]]] = []
+        self._executor: graphql.Executor[Any] | None = None
+
+    def obtain(self, key: str, function: Callable[..., Any], *values: Any, **arguments: Any) -> Any:
+        """Calls a root resolver, and keeps what it gave: it will not be called again."""
+        try:
+            value = function(*values, **arguments)
+        except Exception as error:
+            self.roots[key] = Raised(error)
+            raise
+        if is_awaitable(value):
+            value = Once(value) if self.is_alone else asyncio.ensure_future(value)
+        self.roots[key] = value
+        return asyncio.shield(value) if isinstance(value, asyncio.Future) else value
+
+    def info(self, site: "Selected", place: Path) -> GraphQLResolveInfo[Any]:
+        """What resolvers are told that promise nothing: the same that graphql-core tells them."""
+        if self._executor is None:
+            executor = graphql.Executor.build(
+                self.schema,
+                self.document,
+                self.root,
+                self.context,
+                dict(self.variables),
+                self.name,
+            )
+            assert isinstance(executor, graphql.Executor)
+            self._executor = executor
+        return self._executor.build_resolve_info(site.field, site.nodes, site.parent, place)
+
+    async def settle(self, below: list[Waiting]) -> None:
+        """Waits for all of them together, and for what comes up below them."""
+        if len(below) == 1:
+            await self._fill(below[0])
+        elif below:
+            tasks: list[asyncio.Future[Any]] = []
+            for waiting in below:
+                tasks.append(task := asyncio.ensure_future(self._fill(waiting)))
+                self._tasks.append((task, waiting.value))
+            await asyncio.gather(*tasks)
+
+    async def _fill(self, waiting: Waiting) -> None:
+        value, complete, data, key, place = waiting
+        below: list[Waiting] = []
+        try:
+            data[key] = complete(await value, self, below, place)
+        except Exception:
+            drop(below)
+            raise
+        if below:
+            await self.settle(below)
+
+    async def stop(self) -> None:
+        """Ends what is under way below the root fields; nobody waits for it any more."""
+        if self._tasks:
+            for task, _ in self._tasks:
+                task.cancel()
+            await asyncio.gather(*(task for task, _ in self._tasks), return_exceptions=True)
+            for _, value in self._tasks:
+                abandon(value)
+
+    async def end(self) -> None:
+        """Ends everything that is under way."""
+        await self.stop()
+        tasks = [value for value in self.roots.values() if isinstance(value, asyncio.Future)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for value in self.roots.values():
+            if isinstance(value, Once):
+                value.close()
+
+
+def drop(below: list[Waiting]) -> None:
+    """Gives up what was to be waited for."""
+    for waiting in below:
+        abandon(waiting.value)
+
+
+def abandon(value: Awaitable[Any]) -> None:
+    """Lets nobody be told that it was never awaited; it may be shared, so it is not cancelled."""
+    if iscoroutine(value):
+        value.close()
+    elif isinstance(value, asyncio.Future):
+        value.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+# What generated functions ask of values that are not promised to be as they should
+
+
+def settled(value: Any) -> Any:
+    """A value that a resolver gave, where it may also be an exception, or Undefined."""
+    if isinstance(value, Exception):
+        raise value
+    return None if value is Undefined else value
+
+
+def settled_item(value: Any) -> Any:
+    """The same of one in a list. Those that are awaitable are left to graphql-core."""
+    if is_awaitable(value):
+        raise Unexpected("an awaitable in a list")
+    return settled(value)
+
+
+def field_place(place: Path) -> Path:
+    """The place of the field that a value stands in, in whatever lists."""
+    while isinstance(place.key, int):
+        assert place.prev is not None, "a list stands in a field"
+        place = place.prev
+    return place
+
+
+def as_list(value: Any) -> Any:
+    """A list as it is. Whatever else is iterable is left to graphql-core, and not begun here."""
+    if isinstance(value, list | tuple):
+        return value
+    raise Unexpected("no list")

@@ -1,0 +1,384 @@
+"""Writing: the selections of an operation become Python functions, one for each place where an object is told.
+
+The source holds names and numbers of its own, and names that the schema gives. What a caller wrote, such as an alias
+or a value, is never part of it: it stands in the namespace that the functions run in.
+"""
+
+from collections.abc import Callable
+from keyword import iskeyword
+from typing import Any, Final, NamedTuple
+
+import graphql
+from graphql import (
+    FieldNode,
+    GraphQLAbstractType,
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLScalarType,
+    GraphQLUnionType,
+)
+from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
+from graphql.pyutils import Path, is_awaitable
+
+from executor import leaves, running
+from executor.promises import PROMISE, Calls, Reads, TellsType
+
+MOST_FIELDS: Final = 600
+"""No operation becomes more than so many fields: compiling takes time, and functions take memory."""
+
+Subfields = Callable[[GraphQLObjectType, FieldDetailsList], GroupedFieldSet]
+
+
+class Unsupported(Exception):
+    """Not for this executor: graphql-core executes it."""
+
+
+class Site(NamedTuple):
+    """A field that takes arguments: graphql-core coerces them, once for each run."""
+
+    field: GraphQLField
+    node: FieldNode
+    prepare: Callable[[dict[str, Any]], Any] | None
+
+    def values(self, variables: graphql.VariableValues) -> Any:
+        given = graphql.get_argument_values(self.field, self.node, variables)
+        return given if self.prepare is None else self.prepare(given)
+
+
+class Selected(NamedTuple):
+    """A field where it is selected, in one or several places that are merged."""
+
+    parent: GraphQLObjectType
+    field: GraphQLField
+    key: str
+    """Its response key, as the source writes it."""
+    details: FieldDetailsList
+
+    @property
+    def name(self) -> str:
+        return self.details[0].node.name.value
+
+    @property
+    def nodes(self) -> list[FieldNode]:
+        return [one.node for one in self.details]
+
+
+class Teller(NamedTuple):
+    """A function that tells objects, or leaves."""
+
+    name: str
+    is_simple: bool
+    """Whether it takes the value alone: nothing below it waits, or needs to know of the run."""
+    tracks: bool = False
+    """Whether it must know its place in the answer."""
+
+    def told(self, value: str, place: str) -> str:
+        """The expression that tells a value."""
+        if self.is_simple:
+            return f"{self.name}({value})"
+        return f"{self.name}({value}, run, below, {place if self.tracks else None})"
+
+
+class Body:
+    """The function of one object while it is written: entries of its dictionary, and what fills in those that wait."""
+
+    def __init__(self) -> None:
+        self.entries: list[str] = []
+        self.statements: list[str] = []
+        self.is_simple = True
+        self.tracks = False
+
+    def entry(self, key: str, told: str) -> None:
+        self.entries.append(f"        {key}: {told},")
+
+    def needs(self, teller: Teller) -> None:
+        self.is_simple = self.is_simple and teller.is_simple
+        self.tracks = self.tracks or teller.tracks
+
+    def lines(self) -> list[str]:
+        if not self.statements:
+            return ["    return {", *self.entries, "    }"]
+        return ["    data = {", *self.entries, "    }", *self.statements, "    return data"]
+
+
+class Writer:
+    """Writes the functions of one program into one namespace."""
+
+    def __init__(self, schema: graphql.GraphQLSchema, subfields: Subfields) -> None:
+        self._schema = schema
+        self._subfields = subfields
+        self._lines: list[str] = []
+        self.fields = 0
+        self.sites: list[Site] = []
+        self.source = ""
+        self.namespace: dict[str, Any] = {
+            "Path": Path,
+            "Waiting": running.Waiting,
+            "as_list": running.as_list,
+            "field_place": running.field_place,
+            "is_awaitable": is_awaitable,
+            "null": leaves.null,
+            "settled": running.settled,
+            "settled_item": running.settled_item,
+        }
+
+    def execute(self) -> None:
+        """Makes functions of what was written since the last time."""
+        source = "\n".join([*self._lines, ""])
+        exec(compile(source, "<operation>", "exec"), self.namespace)
+        self.source += source
+        self._lines = []
+
+    def root(self, type_: GraphQLObjectType, key: str, details: FieldDetailsList) -> str:
+        """Writes the function that begins a root field; gives its name."""
+        selected = self._selected(type_, key, details)
+        promise = selected.field.extensions.get(PROMISE)
+        key = selected.key
+        body = [f"    place = Path(None, {key}, {type_.name!r})"]
+        if selected.field is graphql.TypeNameMetaFieldDef:
+            body = [f"    data[{key}] = {type_.name!r}"]
+        elif isinstance(promise, Calls):
+            call, arguments = self._call(promise, selected)
+            body.append(f"    value = run.obtain({key}, {call}, run.root, run.context, {arguments})")
+            body += _now_or_later(key, self._completer(selected), "place")
+        else:
+            call, site, arguments = self._resolver(selected)
+            body.append(f"    value = run.obtain({key}, {call}, run.root, run.info({site}, place){arguments})")
+            body += _now_or_later(key, self._completer(selected, settle="settled_item"), "place")
+        name = self._unique("root", selected.name)
+        self._lines += [f"def {name}(run, data, below):", *body]
+        return name
+
+    def object_teller(self, type_: GraphQLObjectType, details: FieldDetailsList) -> Teller:
+        """Writes the function that tells an object of a type."""
+        if type_.is_type_of is not None:
+            raise Unsupported("objects that are asked for their type")
+        body = Body()
+        for key, below in self._subfields(type_, details).items():
+            self._member(body, self._selected(type_, key, below))
+        name = self._unique("tell", type_.name)
+        parameters = "row" if body.is_simple else "row, run, below, place"
+        self._lines += [f"def {name}({parameters}):", "    if row is None: null()", *body.lines()]
+        return Teller(name, body.is_simple, body.tracks)
+
+    def possible(self, type_: GraphQLAbstractType, name: object, details: FieldDetailsList) -> Callable[..., Any]:
+        """The function that tells an object of an interface or union, once one of that name was met."""
+        found = self._schema.get_type(name) if isinstance(name, str) else None
+        if not isinstance(found, GraphQLObjectType) or not self._schema.is_sub_type(type_, found):
+            raise leaves.Unexpected("another type")
+        self._lines = []
+        teller = self.object_teller(found, details)
+        self.execute()
+        function: Callable[..., Any] = self.namespace[teller.name]
+        return (lambda row, run, below, place: function(row)) if teller.is_simple else function
+
+    def _member(self, body: Body, selected: Selected) -> None:
+        """Writes one field of an object."""
+        key, parent = selected.key, selected.parent.name
+        promise = selected.field.extensions.get(PROMISE)
+        place = f"Path(place, {key}, {parent!r})"
+        if selected.field is graphql.TypeNameMetaFieldDef:
+            body.entry(key, repr(parent))
+        elif isinstance(promise, Reads):
+            body.entry(key, self._told(body, selected, self._read(promise, selected), place))
+        elif isinstance(promise, Calls):
+            body.is_simple = False
+            call, arguments = self._call(promise, selected)
+            called = f"{call}(row, run.context, {arguments})"
+            if not promise.waits:
+                body.entry(key, self._told(body, selected, called, place))
+                return
+            complete = self._completer(selected)
+            body.needs(complete)
+            at = place if complete.tracks else None
+            body.entry(key, "None")
+            body.statements.append(f"    below.append(Waiting({called}, {complete.name}, data, {key}, {at}))")
+        else:
+            body.is_simple, body.tracks = False, True
+            call, site, arguments = self._resolver(selected)
+            body.entry(key, "None")
+            body.statements.append(f"    here = {place}")
+            body.statements.append(f"    value = {call}(row, run.info({site}, here){arguments})")
+            body.statements += _now_or_later(key, self._completer(selected, settle="settled_item"), "here")
+
+    # How a field is resolved
+
+    def _selected(self, type_: GraphQLObjectType, key: str, details: FieldDetailsList) -> Selected:
+        self.fields += 1
+        if self.fields > MOST_FIELDS:
+            raise Unsupported("too many fields")
+        if any(one.defer_usage is not None or one.fragment_variable_values is not None for one in details):
+            raise Unsupported("@defer, or a fragment with variables")
+        name = details[0].node.name.value
+        field = self._schema.get_field(type_, name)
+        if field is None:
+            raise Unsupported("a field that is not there")
+        return Selected(type_, field, repr(key) if key == name else self._bind("key", key), details)
+
+    def _read(self, promise: Reads, selected: Selected) -> str:
+        name, function = promise.attribute, promise.function
+        if selected.field.args:
+            raise Unsupported("arguments that are not read")
+        if name is None:
+            assert function is not None, "a promise says how its field is read"
+            return f"{self._bind('read', function)}(row)"
+        if not name.isidentifier() or iskeyword(name):
+            raise Unsupported("an attribute without a plain name")
+        if function is None:
+            return f"row.{name}"
+        return f"(None if (u := row.{name}) is None else {self._bind('read', function)}(u))"
+
+    def _call(self, promise: Calls, selected: Selected) -> tuple[str, str]:
+        """The function that gives a field's value, and what it is called with."""
+        call = self._bind("call", promise.function)
+        if not selected.field.args:
+            return call, self._bind("prepared", promise.prepare({}))
+        return call, self._arguments(selected, promise.prepare)
+
+    def _resolver(self, selected: Selected) -> tuple[str, str, str]:
+        """The resolver of a field that promises nothing, what it is told of the field, and its arguments."""
+        call = self._bind("resolve", selected.field.resolve or graphql.default_field_resolver)
+        arguments = f", **{self._arguments(selected, None)}" if selected.field.args else ""
+        return call, self._bind("site", selected), arguments
+
+    def _arguments(self, selected: Selected, prepare: Callable[[dict[str, Any]], Any] | None) -> str:
+        self.sites.append(Site(selected.field, selected.details[0].node, prepare))
+        return f"run.arguments[{len(self.sites) - 1}]"
+
+    # How a value is told
+
+    def _told(self, body: Body, selected: Selected, value: str, place: str) -> str:
+        """The expression that tells a value which is there at once."""
+        type_, is_required = _nullable(selected.field.type)
+        if isinstance(type_, GraphQLScalarType | GraphQLEnumType):
+            return self._leaf(type_, is_required, value)
+        teller = self._teller(selected)
+        body.needs(teller)
+        return self._expression(selected.field.type, value, teller, place)
+
+    def _completer(self, selected: Selected, settle: str = "") -> Teller:
+        """Writes the function that tells a field's value once it is there."""
+        teller = self._teller(selected)
+        told = self._expression(selected.field.type, "value", teller, "place", settle)
+        name = self._unique("complete", selected.name)
+        self._lines.append(f"def {name}(value, run, below, place):")
+        if settle:
+            self._lines.append("    value = settled(value)")
+        self._lines.append(f"    return {told}")
+        return Teller(name, False, teller.tracks)
+
+    def _teller(self, selected: Selected) -> Teller:
+        """The function for the objects that a field leads to, in whatever lists."""
+        type_ = graphql.get_named_type(selected.field.type)
+        if isinstance(type_, GraphQLScalarType | GraphQLEnumType):
+            return Teller("", is_simple=True)
+        if isinstance(type_, GraphQLObjectType):
+            return self.object_teller(type_, selected.details)
+        assert isinstance(type_, GraphQLInterfaceType | GraphQLUnionType)
+        promise = type_.extensions.get(PROMISE)
+        if isinstance(promise, TellsType):
+            found = f"{self._bind('name_of', promise.function)}(row)"
+        else:
+            resolve = self._bind("name_of", type_.resolve_type or graphql.default_type_resolver)
+            site, shown = self._bind("site", selected), self._bind("type", type_)
+            found = f"{resolve}(row, run.info({site}, field_place(place)), {shown})"
+        tellers = self._bind("tellers", ByName(self, type_, selected.details))
+        name = self._unique("tell", type_.name)
+        self._lines.append(f"def {name}(row, run, below, place):")
+        self._lines.append("    if row is None: null()")
+        self._lines.append(f"    return {tellers}[{found}](row, run, below, place)")
+        return Teller(name, is_simple=False, tracks=True)
+
+    def _expression(
+        self, type_: GraphQLOutputType, value: str, teller: Teller, place: str, settle: str = "", item: str = "item"
+    ) -> str:
+        """Tells a value of a type: through its lists, and null where it may be."""
+        type_, is_required = _nullable(type_)
+        if isinstance(type_, GraphQLScalarType | GraphQLEnumType):
+            return f"{self._leaf_teller(type_, is_required)}({value})"
+        if not is_required:
+            name, test = (value, value) if value.isidentifier() else ("v", f"(v := {value})")
+            told = self._expression(GraphQLNonNull(type_), name, teller, place, settle, item)
+            return f"(None if {test} is None else {told})"
+        if not isinstance(type_, GraphQLList):
+            return teller.told(value, place)
+        items = f"map({settle}, as_list({value}))" if settle else f"as_list({value})"
+        at = f"{item}_at"
+        each = self._expression(type_.of_type, item, teller, f"{place}.add_key({at}, None)", settle, f"{item}_")
+        function = each.removesuffix(f"({item})")
+        if function.isidentifier():
+            return f"list(map({function}, {items}))"
+        if teller.tracks:
+            return f"[{each} for {at}, {item} in enumerate({items})]"
+        return f"[{each} for {item} in {items}]"
+
+    def _leaf(self, type_: GraphQLScalarType | GraphQLEnumType, is_required: bool, value: str) -> str:
+        """Tells a leaf, without a call where its value is told as it is."""
+        otherwise = self._leaf_teller(type_, is_required)
+        if isinstance(type_, GraphQLEnumType):
+            return f"{self._names(type_)}.get(v := {value}) or {otherwise}(v)"
+        exact = leaves.EXACT.get(type_)
+        if exact is None:
+            return f"{otherwise}({value})"
+        if is_required:
+            return f"v if {exact.replace('v', f'v := {value}', 1)} else {otherwise}(v)"
+        return f"v if (v := {value}) is None or {exact} else {otherwise}(v)"
+
+    def _leaf_teller(self, type_: GraphQLScalarType | GraphQLEnumType, is_required: bool) -> str:
+        name = f"as_{type_.name}" if is_required else f"as_{type_.name}_or_null"
+        if name not in self.namespace:
+            self.namespace[name] = (leaves.required if is_required else leaves.optional)(type_)
+        return name
+
+    def _names(self, type_: GraphQLEnumType) -> str:
+        name = f"names_of_{type_.name}"
+        if name not in self.namespace:
+            self.namespace[name] = leaves.names(type_)
+        return name
+
+    # Names
+
+    def _bind(self, kind: str, value: Any) -> str:
+        """A name that the functions have for a value."""
+        name = self._unique(kind)
+        self.namespace[name] = value
+        return name
+
+    def _unique(self, kind: str, of: str = "") -> str:
+        """A name that was not used before; `of` is a name of the schema."""
+        number = self._numbers = self._numbers + 1
+        return f"{kind}_{of}_{number}" if of else f"{kind}_{number}"
+
+    _numbers = 0
+
+
+class ByName(dict[object, Callable[..., Any]]):
+    """The functions for the objects that a field of an interface or a union leads to, each written once it is met."""
+
+    def __init__(self, writer: Writer, type_: GraphQLAbstractType, details: FieldDetailsList) -> None:
+        self._writer = writer
+        self._type = type_
+        self._details = details
+
+    def __missing__(self, name: object) -> Callable[..., Any]:
+        function = self[name] = self._writer.possible(self._type, name, self._details)
+        return function
+
+
+def _now_or_later(key: str, complete: Teller, place: str) -> list[str]:
+    return [
+        "    if is_awaitable(value):",
+        f"        below.append(Waiting(value, {complete.name}, data, {key}, {place}))",
+        "    else:",
+        f"        data[{key}] = {complete.name}(value, run, below, {place})",
+    ]
+
+
+def _nullable(type_: GraphQLOutputType) -> tuple[Any, bool]:
+    """A type without its mark that it is not null, and whether it had one."""
+    return (type_.of_type, True) if isinstance(type_, GraphQLNonNull) else (type_, False)
