@@ -7,6 +7,7 @@ COPY requirements.lock /source/
 RUN /opt/arcbilling/bin/pip install --require-hashes -r /source/requirements.lock
 COPY pyproject.toml README.md LICENSE /source/
 COPY arcbilling /source/arcbilling
+COPY executor /source/executor
 COPY models /source/models
 COPY provisioning /source/provisioning
 COPY resolvers /source/resolvers

@@ -66,6 +66,7 @@ class Engine:
             keys_changed=partial(self.hints.tell, "keys"),
             queued=partial(self.hints.tell, "events"),
             committed=self.wake,
+            compiled=self.settings.compiled,
         )
 
     async def check(self) -> None:

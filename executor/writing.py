@@ -301,10 +301,14 @@ class Writer:
         type_, is_required = _nullable(type_)
         if isinstance(type_, GraphQLScalarType | GraphQLEnumType):
             return f"{self._leaf_teller(type_, is_required)}({value})"
-        if not is_required:
-            name, test = (value, value) if value.isidentifier() else ("v", f"(v := {value})")
-            told = self._expression(GraphQLNonNull(type_), name, teller, place, settle, item)
-            return f"(None if {test} is None else {told})"
+        if is_required:
+            return self._expression_of_some(type_, value, teller, place, settle, item)
+        name, test = (value, value) if value.isidentifier() else ("v", f"(v := {value})")
+        return f"(None if {test} is None else {self._expression_of_some(type_, name, teller, place, settle, item)})"
+
+    def _expression_of_some(
+        self, type_: GraphQLOutputType, value: str, teller: Teller, place: str, settle: str, item: str
+    ) -> str:
         if not isinstance(type_, GraphQLList):
             return teller.told(value, place)
         items = f"map({settle}, as_list({value}))" if settle else f"as_list({value})"

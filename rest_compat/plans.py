@@ -30,7 +30,7 @@ from strawberry.types.field import StrawberryField
 
 from rest_compat.routes import ROUTES, Route
 from schema.checks import Member, Shape
-from schema.documents import Operation, compile_operation
+from schema.documents import Operation, prepare
 from schema.fields import COMMANDS, QUERIES, SUBSCRIPTIONS, Root
 
 DOCUMENTS = Path(__file__).parent / "documents"
@@ -124,7 +124,7 @@ def _compile(schema: GraphQLSchema, route: Route, whole: DocumentNode, definitio
     sort = root.arguments.members.get("sort")
     return Plan(
         route=route,
-        operation=compile_operation(schema, document, definition),
+        operation=prepare(schema, document, definition),
         root=root,
         body=_body(root) if is_mutation else Shape({}, dict),
         filter=_without(_shape(root.arguments.members.get("filter")), route.below),

@@ -65,7 +65,7 @@ class Connection(Generic[T]):
 
     total_count: int = strawberry.field(
         description="How many there are in all. Counted only when asked for; it costs more than a page.",
-        metadata={"compute": lambda row: row.count(), "extra": True},
+        metadata={"compute": lambda row: row.count(), "extra": True, "waits": True},
     )
 
 

@@ -51,6 +51,8 @@ class Context:
     """To be called once events were numbered, or deliveries queued, by a command that is committed."""
     committed: Callable[[], None] = lambda: None
     """To be called after each commit: there may be events to number."""
+    compiled: bool = True
+    """Whether operations are compiled, rather than executed by graphql-core."""
     most_rows: int | None = None
     """How many rows of lists without pages the operation may hold; `MAX_ROWS` if nobody says."""
     unit: Unit | None = None
@@ -136,6 +138,10 @@ class Context:
         """Calls it once the command that is running is committed."""
         assert self.unit is not None, "only a command commits"
         self.unit.after_commit(call)
+
+    def recount(self) -> None:
+        """Counts anew: the operation is executed again, from below its root fields."""
+        self._rows = self._text = 0
 
     def forget(self) -> None:
         """Drops what loaders have read: a command has changed it."""

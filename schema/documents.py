@@ -24,6 +24,7 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 from schema import limits
 from schema.actors import Actor, Policy
 from schema.errors import DomainError
+from schema.parts import Part, Shelf
 
 CACHED_SIZE = 2_000_000
 """So much of documents is kept: their characters, and for each token what it takes once it is parsed."""
@@ -42,8 +43,8 @@ class Operation:
 
     document: DocumentNode
     definition: OperationDefinitionNode
-    parts: tuple[DocumentNode, ...]
-    """For a mutation one document for each root field, else the document itself."""
+    parts: tuple[Part, ...]
+    """For a mutation one for each root field, else the whole."""
     requires: tuple[tuple[Policy, FieldNode], ...]
     """The policy of each field that has one, and the field."""
 
@@ -77,6 +78,7 @@ class Documents:
         self.schema = schema
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self.size = 0
+        self.shelf = Shelf()
 
     def knows(self, text: str) -> bool:
         """Whether the document is kept, so that its operation costs little."""
@@ -99,7 +101,7 @@ class Documents:
             raise Invalid(kept.errors)
         operation = kept.operations.get(name)
         if operation is None:
-            operation = kept.operations[name] = compile_operation(self.schema, document, definition)
+            operation = kept.operations[name] = prepare(self.schema, document, definition, self.shelf)
         return operation, cost
 
     def _keep(self, text: str, document: DocumentNode) -> Kept:
@@ -141,10 +143,14 @@ def chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
     return operations[0]
 
 
-def compile_operation(schema: GraphQLSchema, document: DocumentNode, definition: OperationDefinitionNode) -> Operation:
-    """Prepares a validated operation."""
+def prepare(
+    schema: GraphQLSchema, document: DocumentNode, definition: OperationDefinitionNode, shelf: Shelf | None = None
+) -> Operation:
+    """Prepares a validated operation; what callers have sent is compiled within the bounds of a shelf."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-    parts = tuple(_split(definition, fragments)) if definition.operation is OperationType.MUTATION else (document,)
+    documents = _split(definition, fragments) if definition.operation is OperationType.MUTATION else [document]
+    name = definition.name.value if definition.name is not None else None
+    parts = tuple(Part(one, name, shelf) for one in documents)
     return Operation(document, definition, parts, tuple(_requirements(schema, document, definition)))
 
 
@@ -192,9 +198,9 @@ def _copy(definition: OperationDefinitionNode, **changed: Any) -> OperationDefin
     return OperationDefinitionNode(**{key: changed.get(key, getattr(definition, key)) for key in definition.keys})
 
 
-def key_of(part: DocumentNode) -> str:
+def key_of(part: Part) -> str:
     """The response key of the one root field of a part."""
-    (definition,) = (node for node in part.definitions if isinstance(node, OperationDefinitionNode))
+    (definition,) = (node for node in part.document.definitions if isinstance(node, OperationDefinitionNode))
     ((key, _), *_rest) = _root_fields(definition.selection_set.selections, {})
     return key
 

@@ -12,7 +12,7 @@ from typing import Any, TypeGuard, cast
 
 import graphql
 import structlog
-from graphql import DocumentNode, GraphQLError, GraphQLSchema
+from graphql import GraphQLError, GraphQLSchema
 
 from resolvers import idempotency, unit_of_work
 from resolvers.database import DatabaseUnavailable, UniqueViolation
@@ -23,6 +23,7 @@ from schema.coercion import refused_value
 from schema.context import Context
 from schema.documents import Operation, key_of
 from schema.errors import Code, DomainError, internal, refused, unavailable
+from schema.parts import Part
 
 __all__ = ["Answer", "NotSubscribed", "Result", "error_of", "execute", "subscribe"]
 
@@ -63,7 +64,7 @@ async def execute(
     if missing := operation.authorise(context.actor):
         return render(Result(None, missing, executed=False))
     if not operation.is_mutation:
-        return render(await _run(schema, operation.document, operation, variables, context))
+        return render(await _run(schema, operation.parts[0], variables, context))
     if asked is None:
         return render(await _run_parts(schema, operation, variables, context))
     if len(operation.parts) != 1:
@@ -74,7 +75,7 @@ async def execute(
     try:
         async with idempotency.turn(asked):
             await idempotency.peek(context.session, asked)
-            _, answer = await _unit(schema, operation.parts[0], operation, variables, context, render, asked)
+            _, answer = await _unit(schema, operation.parts[0], variables, context, render, asked)
     except Replay as replay:
         answer = replace(replay.answer, headers={**replay.answer.headers, "Idempotency-Replayed": "true"})
     except KeyReused:
@@ -119,13 +120,12 @@ async def subscribe(
     """
     if missing := operation.authorise(new_context().actor):
         raise NotSubscribed(Result(None, missing, executed=False))
-    name = operation.definition.name.value if operation.definition.name is not None else None
     executor = graphql.Executor.build(
         schema,
         operation.document,
         context_value=new_context(),
         raw_variable_values=dict(variables),
-        operation_name=name,
+        operation_name=operation.parts[0].name,
         hide_suggestions=True,
     )
     if isinstance(executor, list):
@@ -148,7 +148,7 @@ async def _each(
     async with aclosing(cast(AsyncGenerator[Any], rows)) as told:
         async for row in told:
             while True:
-                result = await _run(schema, operation.document, operation, variables, new_context(), row)
+                result = await _run(schema, operation.parts[0], variables, new_context(), row)
                 if not any(isinstance(_cause(error), DatabaseUnavailable) for error in result.errors):
                     break
                 log.warning("a subscription waits for the database", request_id=new_context().request_id)
@@ -167,7 +167,7 @@ async def _run_parts(
     errors: list[GraphQLError] = []
     for part in operation.parts:
         try:
-            result, _ = await _unit(schema, part, operation, variables, context, None, None)
+            result, _ = await _unit(schema, part, variables, context, None, None)
         except DomainError as error:
             result = Result(None, (GraphQLError(error.message, path=[key_of(part)], original_error=error),))
         errors += result.errors
@@ -179,15 +179,14 @@ async def _run_parts(
 
 async def _unit(
     schema: GraphQLSchema,
-    document: DocumentNode,
-    operation: Operation,
+    part: Part,
     variables: Mapping[str, Any],
     context: Context,
     render: Callable[[Result], Answer] | None,
     asked: IdempotencyRequest | None,
 ) -> tuple[Result, Answer]:
     async def work(unit: Unit) -> Outcome[tuple[Result, Answer]]:
-        result = await _run(schema, document, operation, variables, context.within(unit))
+        result = await _run(schema, part, variables, context.within(unit))
         if result.failed:
             result = replace(result, data=None)  # nothing of it will be stored, so nothing of it may be shown
         if unit.stopped is not None:
@@ -218,29 +217,31 @@ _UNRENDERED = Answer(0, b"")
 
 
 async def _run(
-    schema: GraphQLSchema,
-    document: DocumentNode,
-    operation: Operation,
-    variables: Mapping[str, Any],
-    context: Context,
-    root: Any = None,
+    schema: GraphQLSchema, part: Part, variables: Mapping[str, Any], context: Context, root: Any = None
 ) -> Result:
-    name = operation.definition.name.value if operation.definition.name is not None else None
-    outcome = graphql.execute(
-        introspection.executable(schema),
-        document,
-        root,
-        context_value=context,
-        variable_values=dict(variables),
-        operation_name=name,
-        is_async_iterable=_never,
-    )
-    if isinstance(outcome, Awaitable):
-        outcome = await outcome
-    assert isinstance(outcome, graphql.ExecutionResult)
+    compiled = part.compiled(schema) if context.compiled else None
+    if compiled is not None:
+        outcome = await compiled.run(root, context, variables, context.recount)
+    else:
+        outcome = await _interpreted(schema, part, variables, context, root)
     errors = tuple(outcome.errors or ())
     executed = outcome.data is not None or any(error.path for error in errors)  # else the variables were refused
     return Result(outcome.data, errors, executed)
+
+
+async def _interpreted(
+    schema: GraphQLSchema, part: Part, variables: Mapping[str, Any], context: Context, root: Any
+) -> graphql.ExecutionResult:
+    outcome = graphql.execute(
+        introspection.executable(schema),
+        part.document,
+        root,
+        context_value=context,
+        variable_values=dict(variables),
+        operation_name=part.name,
+        is_async_iterable=_never,
+    )
+    return outcome if isinstance(outcome, graphql.ExecutionResult) else await outcome
 
 
 def _never(_: object) -> TypeGuard[AsyncIterable[Any]]:

@@ -37,6 +37,15 @@ class Root:
     emits: tuple[type, ...] = ()
 
 
+@dataclass(frozen=True)
+class Direct:
+    """How a field is resolved without GraphQL's own words: from its row, the context and its cleaned arguments."""
+
+    shape: Shape
+    resolve: Callable[[Any, Context, Any], Any]
+    waits: bool = True
+
+
 QUERIES: dict[str, Root] = {}
 COMMANDS: dict[str, Root] = {}
 SUBSCRIPTIONS: dict[str, Root] = {}
@@ -50,11 +59,13 @@ def query(result: Any, *, requires: Scope | Policy | None) -> Callable[[Resolver
         untyped: Callable[..., Awaitable[R]] = function
 
         async def resolve(info: Info, **arguments: Any) -> Any:
-            context: Context = info.context
-            return await untyped(context, **clean(shape, arguments))
+            return await read(None, info.context, clean(shape, arguments))
+
+        def read(_: None, context: Context, cleaned: dict[str, Any]) -> Awaitable[R]:
+            return untyped(context, **cleaned)
 
         policy = None if requires is None else Policy.of(requires)
-        _register(QUERIES, function, resolve, result, policy, shape, ())
+        _register(QUERIES, function, resolve, Direct(shape, read), result, policy, shape, ())
         return function
 
     return declare
@@ -80,8 +91,9 @@ def command(
         name = _camel(function.__name__)
 
         async def resolve(info: Info, **arguments: Any) -> Any:
-            context: Context = info.context
-            cleaned = clean(shape, arguments)
+            return await write(None, info.context, clean(shape, arguments))
+
+        async def write(_: None, context: Context, cleaned: dict[str, Any]) -> R:
             if prepare is not None:
                 await prepare(cleaned)
             assert context.unit is not None, "a command runs in a unit of work: enter through schema.execution"
@@ -92,7 +104,7 @@ def command(
             return done
 
         policy = Policy(requires, open_to_clients)
-        _register(COMMANDS, function, resolve, result, policy, shape, emits)
+        _register(COMMANDS, function, resolve, Direct(shape, write), result, policy, shape, emits)
         return function
 
     return declare
@@ -112,7 +124,8 @@ def subscription(
             return await untyped(context, **clean(shape, arguments))
 
         policy = Policy.of(requires)
-        _register(SUBSCRIPTIONS, function, subscribe, result, policy, shape, (), strawberry.subscription)
+        told = Direct(shape, lambda row, _context, _cleaned: row, waits=False)
+        _register(SUBSCRIPTIONS, function, subscribe, told, result, policy, shape, (), strawberry.subscription)
         return function
 
     return declare
@@ -128,14 +141,17 @@ def relation(result: Any, *, requires: Scope | Policy) -> Callable[[Callable[...
         shape = shape_of_arguments(_without_first(function, signature, hints))
 
         async def resolve(root: Any, info: Info, **arguments: Any) -> Any:
-            return await function(root, info.context, **clean(shape, arguments))
+            return await lead(root, info.context, clean(shape, arguments))
+
+        def lead(root: Any, context: Context, cleaned: dict[str, Any]) -> Awaitable[Any]:
+            return function(root, context, **cleaned)
 
         _sign(resolve, function, parameters[2:], hints, with_root=True)
         return strawberry.field(
             resolver=resolve,
             graphql_type=result,
             description=_description(function, Policy.of(requires), ()),
-            metadata={"requires": Policy.of(requires)},
+            metadata={"requires": Policy.of(requires), "direct": Direct(shape, lead)},
         )
 
     return declare
@@ -210,6 +226,7 @@ def _register(
     registry: dict[str, Root],
     function: Callable[..., Any],
     resolve: Any,
+    direct: Direct,
     result: Any,
     requires: Policy | None,
     shape: Shape,
@@ -224,7 +241,7 @@ def _register(
         graphql_type=result,
         name=name,
         description=_description(function, requires, emits),
-        metadata={"requires": requires},
+        metadata={"requires": requires, "direct": direct},
     )
     assert name not in registry, f"{name} is declared twice"
     registry[name] = Root(name, declared, requires, shape, emits)

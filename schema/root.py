@@ -12,7 +12,6 @@ from graphql import (
     GraphQLError,
     GraphQLInterfaceType,
     GraphQLObjectType,
-    GraphQLResolveInfo,
     GraphQLSchema,
 )
 from graphql.type.introspection import TypeFields
@@ -20,6 +19,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import create_type
 from strawberry.types.field import StrawberryField
 
+from executor import PROMISE, TellsType
 from models.api_keys import ApiKeyRow
 from models.clients import ClientRow
 from models.invoices import InvoiceRow
@@ -92,10 +92,11 @@ from schema import (
 )
 from schema.actors import Policy, Scope
 from schema.checks import Text
-from schema.context import Context, size_of
+from schema.context import Context
 from schema.errors import invalid, not_found
 from schema.fields import COMMANDS, QUERIES, SUBSCRIPTIONS, query
 from schema.nodes import Node
+from schema.promises import counted, promise
 from schema.scalars import SCALARS
 from schema.snapshots import leaf
 
@@ -221,6 +222,7 @@ def _finish(declared: strawberry.Schema) -> GraphQLSchema:
                 if declaration.base_resolver is None:
                     read = leaf(declaration.python_name, declaration.metadata)
                     field.resolve = _counted(read) if declaration.metadata.get("counted") else _plain(read)
+                promise(declared, field, declaration)
                 if (policy := declaration.metadata.get("requires")) is not None:
                     field.extensions["requires"] = policy
     names = {found.row: found.name for found in NODES.values()}
@@ -239,6 +241,7 @@ def _tell_apart(schema: GraphQLSchema, name: str, type_of: Callable[[Any], str])
     interface = schema.type_map[name]
     assert isinstance(interface, GraphQLInterfaceType)
     interface.resolve_type = lambda row, _info, _type: type_of(row)
+    interface.extensions[PROMISE] = TellsType(type_of)
 
 
 def _tell_allowed(enum: GraphQLEnumType) -> None:
@@ -263,9 +266,4 @@ def _plain(read: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def _counted(read: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-    def counted(row: Any, info: GraphQLResolveInfo[Context]) -> Any:
-        value = read(row)
-        info.context.hold(size_of(value))
-        return value
-
-    return counted
+    return lambda row, info: counted(info.context, read(row))

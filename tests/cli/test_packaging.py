@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PRIVATE = ("models", "provisioning", "resolvers", "rest_compat", "schema", "webhooks")
+PRIVATE = ("executor", "models", "provisioning", "resolvers", "rest_compat", "schema", "webhooks")
 PARTS = ("arcbilling", *PRIVATE, "pyproject.toml", "README.md", "LICENSE")
 BUILD = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("arcbilling", "models", "provisioning", "resolvers", "rest_compat", "schema", "webhooks")
+PACKAGES = ("arcbilling", "executor", "models", "provisioning", "resolvers", "rest_compat", "schema", "webhooks")
 
 
 def contracts() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("arcbilling", "models", "provisioning", "resolvers", "rest_compat", "schema", "webhooks")
+FOLDERS = ("arcbilling", "executor", "models", "provisioning", "resolvers", "rest_compat", "schema", "webhooks")
 TREES = {
     path.relative_to(ROOT).as_posix(): ast.parse(path.read_text())
     for folder in FOLDERS

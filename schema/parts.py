@@ -1,0 +1,68 @@
+"""Parts: the documents that are executed, each compiled once that is worth it."""
+
+from collections import OrderedDict
+
+import structlog
+from graphql import DocumentNode, GraphQLSchema
+
+from executor import Compiled, Unsupported, compile_operation
+from schema import introspection
+
+log = structlog.get_logger("arcbilling.compiling")
+
+MOST_FIELDS = 20_000
+"""So many fields of callers' documents are kept compiled; each takes one or two KB."""
+
+
+class Part:
+    """A document with one operation that is executed as a whole: a query, or one root field of a mutation."""
+
+    def __init__(self, document: DocumentNode, name: str | None, shelf: "Shelf | None" = None) -> None:
+        self.document = document
+        self.name = name
+        """The operation's; None where it has none."""
+        self._shelf = shelf
+        self._compiled: Compiled | None = None
+        self._waits = shelf is not None
+        self._is_supported = True
+
+    def compiled(self, schema: GraphQLSchema) -> Compiled | None:
+        """The compiled operation, if there is one: what a caller sent is compiled when it comes for the second time."""
+        if self._compiled is None:
+            if self._waits or not self._is_supported:
+                self._waits = False
+                return None
+            try:
+                self._compiled = compile_operation(introspection.executable(schema), self.document, self.name)
+            except Unsupported:
+                self._is_supported = False
+                return None
+            except Exception as error:  # graphql-core can execute it all the same
+                log.error("an operation could not be compiled", exc_info=error)
+                self._is_supported = False
+                return None
+        if self._shelf is not None:
+            self._shelf.used(self, self._compiled.fields)
+        return self._compiled
+
+    def forget(self) -> None:
+        """Gives the memory back; on its second use from now it is compiled again."""
+        self._compiled, self._waits = None, True
+
+
+class Shelf:
+    """What callers' documents were compiled to, within bounds: the least lately used is forgotten."""
+
+    def __init__(self, most_fields: int = MOST_FIELDS) -> None:
+        self._most_fields = most_fields
+        self._fields: OrderedDict[Part, int] = OrderedDict()
+        self.fields = 0
+
+    def used(self, part: Part, fields: int) -> None:
+        """Puts a part first; it may have grown."""
+        self.fields += fields - self._fields.pop(part, 0)
+        self._fields[part] = fields
+        while self.fields > self._most_fields and len(self._fields) > 1:
+            oldest, its_fields = self._fields.popitem(last=False)
+            self.fields -= its_fields
+            oldest.forget()
