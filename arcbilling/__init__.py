@@ -1,8 +1,8 @@
 """ArcBilling: the billing and support core for hosting companies.
 
-The domain lives in the top-level packages `schema`, `executor`, `resolvers`, `models` and `rest_compat`. Names as common as these
-must not reach site-packages, so the wheel carries them in the private folder `arcbilling/_app`; importing
-`arcbilling` makes them importable, from there or from the checkout.
+The domain lives in the top-level packages `schema`, `executor`, `resolvers`, `models` and `rest_compat`. Names as
+common as these must not reach site-packages, so the wheel carries them in the private folder `arcbilling/_app`;
+importing `arcbilling` makes them importable, from there or from the checkout.
 """
 
 import sys

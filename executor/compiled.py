@@ -40,6 +40,10 @@ MOST_PROGRAMS: Final = 8
 NO_VARIABLES: Final = VariableValues({}, {})
 
 
+class Failed(Exception):
+    """Something went wrong, and graphql-core is to say what it is."""
+
+
 class Program(NamedTuple):
     """What one operation is, its conditions known."""
 
@@ -101,8 +105,8 @@ class Compiled:
         """Executes the operation, as graphql-core would. `replaying` is called before that has to do it after all."""
         run = Run(self._schema, self._document, self._name, root, context, variables)
         try:
-            return ExecutionResult(await self._begin(run), None)
-        except Exception:  # whatever it is, graphql-core will tell it
+            return ExecutionResult(await self._begun(run), None)
+        except Failed:
             self.replays += 1
         except BaseException:
             await run.end()
@@ -115,7 +119,13 @@ class Compiled:
         finally:
             await run.end()
 
-    async def _begin(self, run: Run) -> dict[str, Any]:
+    async def _begun(self, run: Run) -> dict[str, Any]:
+        try:
+            return await self._data(run)
+        except Exception as error:  # whatever it is, graphql-core will say it
+            raise Failed from error
+
+    async def _data(self, run: Run) -> dict[str, Any]:
         coerced = self._coerced(run.variables)
         program = self._program(coerced)
         run.arguments = Arguments(program.writer.sites, coerced)

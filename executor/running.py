@@ -44,6 +44,7 @@ class Once:
                 self._ended.append((yield from self._awaitable.__await__()))
             except Exception as error:
                 self._ended.append(Raised(error))
+                raise
         (value,) = self._ended
         if isinstance(value, Raised):
             raise value.error

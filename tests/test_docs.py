@@ -53,7 +53,8 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_names_by_its_path_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for path in re.findall(r"`((?:arcbilling|executor|schema|resolvers|models|rest_compat|tests|docs)/[\w./-]*)`", text):
+    folders = "arcbilling|executor|schema|resolvers|models|rest_compat|tests|docs"
+    for path in re.findall(rf"`((?:{folders})/[\w./-]*)`", text):
         assert (ROOT / path).exists(), path
 
 

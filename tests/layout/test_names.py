@@ -12,7 +12,18 @@ from rest_compat.routes import ROUTES
 from schema import root
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("arcbilling", "bench", "executor", "models", "provisioning", "resolvers", "rest_compat", "schema", "tests", "webhooks")
+FOLDERS = (
+    "arcbilling",
+    "bench",
+    "executor",
+    "models",
+    "provisioning",
+    "resolvers",
+    "rest_compat",
+    "schema",
+    "tests",
+    "webhooks",
+)
 SOURCES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 LONGEST = 400
 GENERATED = {"models/migrations/0001_initial.py"}
