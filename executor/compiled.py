@@ -139,7 +139,7 @@ class Compiled:
                     await run.settle(below)
                     below = []
         except Exception:
-            drop(below)
+            drop(waiting.value for waiting in below)
             raise
         await run.settle(below)
         return data

@@ -1,7 +1,7 @@
 """One run of a compiled operation: what its generated functions need, what they wait for, and what must not be lost."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -78,7 +78,10 @@ class Run:
         """Whether the operation has one root field, which then needs no task."""
         self.roots: dict[str, Any] = {}
         """What each root resolver gave, by its response key: a value, an awaitable, or Raised."""
+        self.is_stopped = False
         self._tasks: list[tuple[asyncio.Future[Any], Awaitable[Any]]] = []
+        self._shields: set[Awaitable[Any]] = set()
+        """What is waited for of root resolvers that have a task of their own, which goes on when nobody waits."""
         self._executor: graphql.Executor[Any] | None = None
 
     def obtain(self, key: str, function: Callable[..., Any], *values: Any, **arguments: Any) -> Any:
@@ -91,7 +94,10 @@ class Run:
         if is_awaitable(value):
             value = Once(value) if self.is_alone else asyncio.ensure_future(value)
         self.roots[key] = value
-        return asyncio.shield(value) if isinstance(value, asyncio.Future) else value
+        if not isinstance(value, asyncio.Future):
+            return value
+        self._shields.add(shield := asyncio.shield(value))
+        return shield
 
     def info(self, site: "Selected", place: Path) -> GraphQLResolveInfo[Any]:
         """What resolvers are told that promise nothing: the same that graphql-core tells them."""
@@ -122,39 +128,46 @@ class Run:
     async def _fill(self, waiting: Waiting) -> None:
         value, complete, data, key, place = waiting
         below: list[Waiting] = []
+        value = await value
+        if self.is_stopped:
+            return
         try:
-            data[key] = complete(await value, self, below, place)
+            data[key] = complete(value, self, below, place)
         except Exception:
-            drop(below)
+            drop(waiting.value for waiting in below)
             raise
         if below:
             await self.settle(below)
 
     async def stop(self) -> None:
-        """Ends what is under way below the root fields; nobody waits for it any more."""
-        if self._tasks:
-            for task, _ in self._tasks:
+        """Lets what is under way below the root fields come to its end, so that nothing goes on beside the replay.
+
+        It is not cancelled: it may share what it waits for, and the replay may ask for the same. Root fields go on, for
+        the replay waits for them itself.
+        """
+        self.is_stopped = True
+        for task, value in self._tasks:
+            if value in self._shields and not value.done():
                 task.cancel()
-            await asyncio.gather(*(task for task, _ in self._tasks), return_exceptions=True)
-            for _, value in self._tasks:
-                abandon(value)
+        await asyncio.gather(*(task for task, _ in self._tasks), return_exceptions=True)
 
     async def end(self) -> None:
         """Ends everything that is under way."""
-        await self.stop()
-        tasks = [value for value in self.roots.values() if isinstance(value, asyncio.Future)]
+        tasks = [task for task, _ in self._tasks]
+        tasks += [value for value in self.roots.values() if isinstance(value, asyncio.Future)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        drop(value for _, value in self._tasks)
         for value in self.roots.values():
             if isinstance(value, Once):
                 value.close()
 
 
-def drop(below: list[Waiting]) -> None:
+def drop(values: Iterable[Awaitable[Any]]) -> None:
     """Gives up what was to be waited for."""
-    for waiting in below:
-        abandon(waiting.value)
+    for value in values:
+        abandon(value)
 
 
 def abandon(value: Awaitable[Any]) -> None:

@@ -10,6 +10,8 @@ from schema import introspection
 
 log = structlog.get_logger("arcbilling.compiling")
 
+USES_BEFORE = 1
+"""So often a caller's document is left to graphql-core, before it has shown that it comes again."""
 MOST_FIELDS = 20_000
 """So many fields of callers' documents are kept compiled; each takes one or two KB."""
 
@@ -23,14 +25,14 @@ class Part:
         """The operation's; None where it has none."""
         self._shelf = shelf
         self._compiled: Compiled | None = None
-        self._waits = shelf is not None
+        self._uses_before = 0 if shelf is None else USES_BEFORE
         self._is_supported = True
 
     def compiled(self, schema: GraphQLSchema) -> Compiled | None:
         """The compiled operation, if there is one: what a caller sent is compiled when it comes for the second time."""
         if self._compiled is None:
-            if self._waits or not self._is_supported:
-                self._waits = False
+            if self._uses_before or not self._is_supported:
+                self._uses_before = max(0, self._uses_before - 1)
                 return None
             try:
                 self._compiled = compile_operation(introspection.executable(schema), self.document, self.name)
@@ -47,7 +49,7 @@ class Part:
 
     def forget(self) -> None:
         """Gives the memory back; on its second use from now it is compiled again."""
-        self._compiled, self._waits = None, True
+        self._compiled, self._uses_before = None, USES_BEFORE
 
 
 class Shelf:

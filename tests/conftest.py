@@ -23,6 +23,7 @@ from arcbilling.engine import Engine
 from arcbilling.settings import Settings, load, without_password
 from resolvers.engines import location
 from resolvers.tables import written
+from schema import parts
 from tests import databases
 from tests.reliability.own_redis import OwnRedis
 from tests.reliability.served import Installation
@@ -33,6 +34,9 @@ hypothesis.settings.load_profile("whatever the machine")
 
 NO_RECEIVER = "http://127.0.0.1:9/webhooks"
 PLENTY = {"rate_limit_authenticated": "off", "rate_limit_anonymous": "off"}
+
+COMPILED = {"compiled": os.environ.get("ARCBILLING_TEST_COMPILED") or "on"}
+"""`off` lets graphql-core execute everything: every test must pass either way."""
 
 LOOPBACK = {"webhook_allow_nets": "127.0.0.0/8"}
 """So that webhooks may be sent to receivers of tests."""
@@ -163,6 +167,12 @@ def _logs() -> None:
     logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
+@pytest.fixture(autouse=True)
+def _compiled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that what a test asks once is compiled too."""
+    monkeypatch.setattr(parts, "USES_BEFORE", 0)
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def engine(request: pytest.FixtureRequest) -> str:
     """The engine that a test runs on: each in turn."""
@@ -199,7 +209,9 @@ def empty_database(engine: str, request: pytest.FixtureRequest) -> Iterator[data
 @asynccontextmanager
 async def open_house(folder: Path, empty: databases.EmptyDatabase, **changed: str) -> AsyncIterator[House]:
     """A house in a folder: what stands there already stays."""
-    settings = load({}, data_dir=str(folder), **{**PLENTY, **LOOPBACK, **await empty.furnish(folder), **changed})
+    settings = load(
+        {}, data_dir=str(folder), **{**PLENTY, **COMPILED, **LOOPBACK, **await empty.furnish(folder), **changed}
+    )
     app = App(settings)
     async with app.running():
         house = House(app, settings)

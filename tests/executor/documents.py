@@ -60,7 +60,9 @@ class Author:
             selected = self._selection(root, 0)
         else:
             selected = "{ " + " ".join(self._field(name, root.fields[name], 0) for name in roots) + " }"
-        declared = f"({', '.join(f'${name}: {type_}' for name, type_ in self._declared.items())})" * bool(self._declared)
+        declared = f"({', '.join(f'${name}: {type_}' for name, type_ in self._declared.items())})" * bool(
+            self._declared
+        )
         return Asked("\n".join([f"{kind} {declared} {selected}", *self._fragments]), self._given)
 
     def _selection(self, type_: Any, depth: int) -> str:

@@ -68,7 +68,9 @@ def made(row: Row, field: GraphQLField, random: Random, *, is_plain: bool) -> An
             raise ValueError(f"no luck with {row.seed}")
         if is_plain:
             return random.choice((2**31, [], "text", object(), 1.5, ["RED", None], Ellipsis))
-        return random.choice((ValueError("a value"), Undefined, 2**40, [ValueError("an item")], "text", {1: 2}, iter("ab")))
+        return random.choice(
+            (ValueError("a value"), Undefined, 2**40, [ValueError("an item")], "text", {1: 2}, iter("ab"))
+        )
     return value_of(row, field.type, random)
 
 
