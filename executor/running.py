@@ -80,7 +80,7 @@ class Run:
         """What each root resolver gave, by its response key: a value, an awaitable, or Raised."""
         self.is_stopped = False
         self._tasks: list[tuple[asyncio.Future[Any], Awaitable[Any]]] = []
-        self._shields: set[Awaitable[Any]] = set()
+        self._shields: set[asyncio.Future[Any]] = set()
         """What is waited for of root resolvers that have a task of their own, which goes on when nobody waits."""
         self._executor: graphql.Executor[Any] | None = None
 
@@ -147,7 +147,7 @@ class Run:
         """
         self.is_stopped = True
         for task, value in self._tasks:
-            if value in self._shields and not value.done():
+            if isinstance(value, asyncio.Future) and value in self._shields and not value.done():
                 task.cancel()
         await asyncio.gather(*(task for task, _ in self._tasks), return_exceptions=True)
 

@@ -1,13 +1,14 @@
 """The difference between what graphql-core gives and what a compiled operation gives."""
 
+import difflib
 import json
-from collections.abc import Callable
 from typing import Any
 
 import graphql
 from graphql import DocumentNode, ExecutionResult, GraphQLSchema
 
 from executor import Compiled, Unsupported, compile_operation
+from tests.executor.documents import Asked
 
 
 def told(result: ExecutionResult) -> str:
@@ -16,7 +17,8 @@ def told(result: ExecutionResult) -> str:
         [error.message, error.path, [[place.line, place.column] for place in error.locations or ()]]
         for error in result.errors or ()
     ]
-    return json.dumps({"data": result.data, "errors": sorted(errors, key=json.dumps)}, indent=1, default=repr)
+    content = {"data": result.data, "errors": sorted(errors, key=json.dumps)}
+    return json.dumps(content, indent=1, default=lambda value: type(value).__name__)
 
 
 async def interpreted(
@@ -40,6 +42,15 @@ class Tally:
         self.documents = self.compiled = self.replayed = self.failed = 0
         self.differences: list[str] = []
 
+    def compare(self, asked: Asked, expected: ExecutionResult, result: ExecutionResult, calls: list[Any]) -> None:
+        """Notes how the results differ, or how often root resolvers were called for each."""
+        sides = [told(expected), told(result)]
+        if sides[0] != sides[1] or calls[0] != calls[1]:
+            lines = difflib.unified_diff(
+                *(side.splitlines() for side in sides), "graphql-core", "compiled", lineterm=""
+            )
+            self.differences.append("\n".join([asked.text, str(asked.variables), *lines, *map(str, calls)]))
+
     def count(self, function: Compiled | None, expected: ExecutionResult) -> None:
         self.documents += 1
         self.compiled += function is not None
@@ -51,6 +62,3 @@ class Tally:
             f"{self.documents} documents: {self.compiled} compiled, {self.replayed} replayed, "
             f"{self.failed} with errors, {len(self.differences)} differences"
         )
-
-
-Check = Callable[[], Any]
