@@ -242,10 +242,11 @@ async def test_each_answer_to_the_conditions_has_its_program_and_there_are_not_m
 
 
 async def test_introspection_is_compiled_too(schema: GraphQLSchema) -> None:
-    answered = executable(schema)
-    text = '{ __typename page { __typename } __type(name: "Page") { name fields { name } } }'
-    result, function, _ = await both(answered, text)
-    assert (result.data["__type"]["name"], function.replays) == ("Page", 0)
+    document = graphql.parse('{ __typename page { __typename } __type(name: "Page") { name fields { name } } }')
+    function = compile_operation(executable(schema), document)
+    result = await function.run(None, Desk(), {})
+    assert result == await interpreted(schema, document, None, Desk(), {})
+    assert (function.replays, result.errors) == (0, None)
 
 
 def test_what_is_not_supported_says_so_as_it_is_compiled(schema: GraphQLSchema) -> None:

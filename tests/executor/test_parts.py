@@ -1,5 +1,6 @@
 """When a caller's document is compiled, and how much of what was compiled is kept."""
 
+import re
 from pathlib import Path
 
 import graphql
@@ -39,6 +40,14 @@ def test_so_many_fields_are_kept_compiled_and_the_least_lately_used_are_forgotte
     assert shelf.fields <= 8
     assert kept[2].compiled(build()) is first[2]
     assert kept[0].compiled(build()) is not first[0]
+
+
+def test_the_example_of_the_documentation_is_what_is_generated() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "executor.md").read_text(encoding="utf-8")
+    (document,), (source,) = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("graphql", "python"))
+    compiled = Part(graphql.parse(document), "Invoice").compiled(build())
+    assert compiled is not None
+    assert compiled.sources == [source]
 
 
 def test_each_document_of_a_cache_is_compiled_within_its_bounds() -> None:
@@ -82,6 +91,6 @@ async def test_an_operation_that_is_executed_again_counts_its_rows_once(
     for _ in range(4):
         await house.an_invoice(client)
     monkeypatch.setattr(operations, "MAX_ROWS_CHOSEN", 6)
-    text = "{ invoices { nodes { items { id } client { invoices(first: 101) { nodes { id } } } } } }"
+    text = "{ invoices(first: 4) { nodes { items { id } client { invoices(first: 101) { nodes { id } } } } } }"
     errors = (await house.graphql(text))["errors"]
     assert {error["message"] for error in errors} == {"The first field must be from 1 to 100."}
