@@ -21,6 +21,7 @@ from graphql import (
     GraphQLOutputType,
     GraphQLScalarType,
     GraphQLUnionType,
+    Undefined,
 )
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.pyutils import Path, is_awaitable
@@ -118,6 +119,7 @@ class Writer:
         self.source = ""
         self.namespace: dict[str, Any] = {
             "Path": Path,
+            "Undefined": Undefined,
             "Waiting": running.Waiting,
             "as_list": running.as_list,
             "field_place": running.field_place,
@@ -328,7 +330,9 @@ class Writer:
             return f"{self._names(type_)}.get(v := {value}) or {otherwise}(v)"
         exact = leaves.EXACT.get(type_)
         if exact is None:
-            return f"{otherwise}({value})"
+            coerce = self._coercion(type_)
+            some = f"w if (w := {coerce}(v)) is not None and w is not Undefined else null()"
+            return f"{'null()' if is_required else None} if (v := {value}) is None else {some}"
         if is_required:
             return f"v if {exact.replace('v', f'v := {value}', 1)} else {otherwise}(v)"
         return f"v if (v := {value}) is None or {exact} else {otherwise}(v)"
@@ -337,6 +341,11 @@ class Writer:
         name = f"as_{type_.name}" if is_required else f"as_{type_.name}_or_null"
         if name not in self.namespace:
             self.namespace[name] = (leaves.required if is_required else leaves.optional)(type_)
+        return name
+
+    def _coercion(self, type_: GraphQLScalarType) -> str:
+        name = f"coerce_{type_.name}"
+        self.namespace[name] = type_.coerce_output_value
         return name
 
     def _names(self, type_: GraphQLEnumType) -> str:

@@ -1,5 +1,6 @@
 """Typed ids: `inv_1234` is the invoice 1234, at every GraphQL field; REST shows the integer."""
 
+from collections.abc import Callable
 from enum import StrEnum
 
 LARGEST = 2**63 - 1
@@ -28,6 +29,12 @@ class Kind(StrEnum):
 
 def write(kind: Kind, id: int) -> str:
     return f"{kind.value}_{id}"
+
+
+def writer(kind: Kind) -> Callable[[int], str]:
+    """Writes the ids of one type, of which there are many in a list."""
+    prefix = f"{kind.value}_"
+    return lambda number: f"{prefix}{number}"
 
 
 def read(kind: Kind, text: str) -> int:

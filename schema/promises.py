@@ -1,6 +1,5 @@
 """What the schema promises to compiled operations: which fields are columns, and what the others are resolved from."""
 
-from functools import partial
 from typing import Any
 
 import strawberry
@@ -39,7 +38,7 @@ def _plain(declaration: StrawberryField) -> Calls | Reads:
         return Reads(function=read)
     column = metadata.get("column") or declaration.python_name
     kind: ids.Kind | None = metadata.get("kind")
-    return Reads(column) if kind is None else Reads(column, partial(ids.write, kind))
+    return Reads(column) if kind is None else Reads(column, ids.writer(kind))
 
 
 def _resolved(declared: strawberry.Schema, declaration: StrawberryField) -> Calls | None:

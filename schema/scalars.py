@@ -47,7 +47,8 @@ def read_moment(value: object) -> datetime | date:
 
 
 def write_time(value: datetime) -> str:
-    return value.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    moment = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return moment.isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
 
 
 def _money_literal(node: ValueNode, variables: Any = None) -> Decimal:

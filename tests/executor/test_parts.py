@@ -44,7 +44,7 @@ def test_so_many_fields_are_kept_compiled_and_the_least_lately_used_are_forgotte
 
 def test_the_example_of_the_documentation_is_what_is_generated() -> None:
     page = (Path(__file__).parents[2] / "docs" / "executor.md").read_text(encoding="utf-8")
-    (document,), (source,) = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("graphql", "python"))
+    (document,), (source,) = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("graphql", "text"))
     compiled = Part(graphql.parse(document), "Invoice").compiled(build())
     assert compiled is not None
     assert compiled.sources == [source]
