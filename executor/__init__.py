@@ -4,7 +4,7 @@ It knows graphql-core alone, and gives what graphql-core would give. Read `compi
 """
 
 from executor.compiled import Compiled, compile_operation
+from executor.pieces import Unsupported
 from executor.promises import PROMISE, Calls, Reads, TellsType
-from executor.writing import Unsupported
 
 __all__ = ["PROMISE", "Calls", "Compiled", "Reads", "TellsType", "Unsupported", "compile_operation"]

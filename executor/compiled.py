@@ -5,6 +5,7 @@ conditions, written when that answer is first met. With the conditions known, gr
 selected, and in what order.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -30,9 +31,10 @@ from graphql.execution.collect_fields import (
 )
 
 from executor.leaves import Unexpected
+from executor.pieces import Site, Unsupported
 from executor.replay import replay
 from executor.running import Run, Waiting, drop
-from executor.writing import Site, Unsupported, Writer
+from executor.writing import Writer
 
 MOST_PROGRAMS: Final = 8
 """One program for each answer to the conditions, but no more: graphql-core executes what is asked with others."""
@@ -83,7 +85,8 @@ class Compiled:
             raise Unsupported("fragments with variables")
         self._fragments = {node.name.value: FragmentDetails(node) for node in fragments}
         self._conditions = tuple(sorted(_conditions(document)))
-        self._programs: dict[tuple[bool, ...], Program] = {}
+        self._programs: dict[tuple[bool, ...], Program | None] = {}
+        """By the answers to the conditions; None where it is not supported with these."""
         self.replays = 0
         """How often graphql-core had to execute it after all."""
         if not self._conditions:
@@ -92,12 +95,12 @@ class Compiled:
     @property
     def fields(self) -> int:
         """How many fields it was compiled to, which says what memory it takes."""
-        return sum(program.writer.fields for program in self._programs.values())
+        return sum(program.writer.fields for program in self._programs.values() if program is not None)
 
     @property
     def sources(self) -> list[str]:
         """The source of each program, to be looked at."""
-        return [program.writer.source for program in self._programs.values()]
+        return [program.writer.source for program in self._programs.values() if program is not None]
 
     async def run(
         self, root: Any, context: Any, variables: Mapping[str, Any], replaying: Callable[[], None] | None = None
@@ -108,7 +111,7 @@ class Compiled:
             return ExecutionResult(await self._begun(run), None)
         except Failed:
             self.replays += 1
-        except BaseException:
+        except asyncio.CancelledError:
             await run.end()
             raise
         try:
@@ -155,11 +158,14 @@ class Compiled:
 
     def _program(self, coerced: VariableValues) -> Program:
         conditions: tuple[Any, ...] = tuple(map(coerced.coerced.get, self._conditions))
-        program = self._programs.get(conditions)
-        if program is None:
+        if conditions not in self._programs:
             if len(self._programs) == MOST_PROGRAMS or not all(type(one) is bool for one in conditions):
                 raise Unexpected("conditions")
-            program = self._programs[conditions] = self._compile(conditions)
+            self._programs[conditions] = None
+            self._programs[conditions] = self._compile(conditions)
+        program = self._programs[conditions]
+        if program is None:
+            raise Unexpected("conditions")
         return program
 
     def _compile(self, conditions: tuple[bool, ...]) -> Program:

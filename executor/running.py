@@ -12,7 +12,7 @@ from graphql.pyutils import Path, is_awaitable
 from executor.leaves import Unexpected
 
 if TYPE_CHECKING:
-    from executor.writing import Selected
+    from executor.pieces import Selected
 
 
 class Waiting(NamedTuple):
@@ -149,16 +149,18 @@ class Run:
         for task, value in self._tasks:
             if isinstance(value, asyncio.Future) and value in self._shields and not value.done():
                 task.cancel()
-        await asyncio.gather(*(task for task, _ in self._tasks), return_exceptions=True)
+        if self._tasks:
+            await asyncio.gather(*(task for task, _ in self._tasks), return_exceptions=True)
 
     async def end(self) -> None:
         """Ends everything that is under way."""
         tasks = [task for task, _ in self._tasks]
         tasks += [value for value in self.roots.values() if isinstance(value, asyncio.Future)]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        drop(value for _, value in self._tasks)
+        if tasks:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            drop(value for _, value in self._tasks)
         for value in self.roots.values():
             if isinstance(value, Once):
                 value.close()

@@ -6,17 +6,14 @@ or a value, is never part of it: it stands in the namespace that the functions r
 
 from collections.abc import Callable
 from keyword import iskeyword
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import graphql
 from graphql import (
-    FieldNode,
     GraphQLAbstractType,
     GraphQLEnumType,
-    GraphQLField,
     GraphQLInterfaceType,
     GraphQLList,
-    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLScalarType,
@@ -27,84 +24,13 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.pyutils import Path, is_awaitable
 
 from executor import leaves, running
+from executor.pieces import Body, Selected, Site, Teller, Unsupported, now_or_later, nullable
 from executor.promises import PROMISE, Calls, Reads, TellsType
 
 MOST_FIELDS: Final = 600
 """No operation becomes more than so many fields: compiling takes time, and functions take memory."""
 
 Subfields = Callable[[GraphQLObjectType, FieldDetailsList], GroupedFieldSet]
-
-
-class Unsupported(Exception):
-    """Not for this executor: graphql-core executes it."""
-
-
-class Site(NamedTuple):
-    """A field that takes arguments: graphql-core coerces them, once for each run."""
-
-    field: GraphQLField
-    node: FieldNode
-    prepare: Callable[[dict[str, Any]], Any] | None
-
-    def values(self, variables: graphql.VariableValues) -> Any:
-        given = graphql.get_argument_values(self.field, self.node, variables)
-        return given if self.prepare is None else self.prepare(given)
-
-
-class Selected(NamedTuple):
-    """A field where it is selected, in one or several places that are merged."""
-
-    parent: GraphQLObjectType
-    field: GraphQLField
-    key: str
-    """Its response key, as the source writes it."""
-    details: FieldDetailsList
-
-    @property
-    def name(self) -> str:
-        return self.details[0].node.name.value
-
-    @property
-    def nodes(self) -> list[FieldNode]:
-        return [one.node for one in self.details]
-
-
-class Teller(NamedTuple):
-    """A function that tells objects, or leaves."""
-
-    name: str
-    is_simple: bool
-    """Whether it takes the value alone: nothing below it waits, or needs to know of the run."""
-    tracks: bool = False
-    """Whether it must know its place in the answer."""
-
-    def told(self, value: str, place: str) -> str:
-        """The expression that tells a value."""
-        if self.is_simple:
-            return f"{self.name}({value})"
-        return f"{self.name}({value}, run, below, {place if self.tracks else None})"
-
-
-class Body:
-    """The function of one object while it is written: entries of its dictionary, and what fills in those that wait."""
-
-    def __init__(self) -> None:
-        self.entries: list[str] = []
-        self.statements: list[str] = []
-        self.is_simple = True
-        self.tracks = False
-
-    def entry(self, key: str, told: str) -> None:
-        self.entries.append(f"        {key}: {told},")
-
-    def needs(self, teller: Teller) -> None:
-        self.is_simple = self.is_simple and teller.is_simple
-        self.tracks = self.tracks or teller.tracks
-
-    def lines(self) -> list[str]:
-        if not self.statements:
-            return ["    return {", *self.entries, "    }"]
-        return ["    data = {", *self.entries, "    }", *self.statements, "    return data"]
 
 
 class Writer:
@@ -147,11 +73,11 @@ class Writer:
         elif isinstance(promise, Calls):
             call, arguments = self._call(promise, selected)
             body.append(f"    value = run.obtain({key}, {call}, run.root, run.context, {arguments})")
-            body += _now_or_later(key, self._completer(selected), "place")
+            body += now_or_later(key, self._completer(selected), "place")
         else:
             call, site, arguments = self._resolver(selected)
             body.append(f"    value = run.obtain({key}, {call}, run.root, run.info({site}, place){arguments})")
-            body += _now_or_later(key, self._completer(selected, settle="settled_item"), "place")
+            body += now_or_later(key, self._completer(selected, settle="settled_item"), "place")
         name = self._unique("root", selected.name)
         self._lines += [f"def {name}(run, data, below):", *body]
         return name
@@ -206,7 +132,7 @@ class Writer:
             body.entry(key, "None")
             body.statements.append(f"    here = {place}")
             body.statements.append(f"    value = {call}(row, run.info({site}, here){arguments})")
-            body.statements += _now_or_later(key, self._completer(selected, settle="settled_item"), "here")
+            body.statements += now_or_later(key, self._completer(selected, settle="settled_item"), "here")
 
     # How a field is resolved
 
@@ -256,7 +182,7 @@ class Writer:
 
     def _told(self, body: Body, selected: Selected, value: str, place: str) -> str:
         """The expression that tells a value which is there at once."""
-        type_, is_required = _nullable(selected.field.type)
+        type_, is_required = nullable(selected.field.type)
         if isinstance(type_, GraphQLScalarType | GraphQLEnumType):
             return self._leaf(type_, is_required, value)
         teller = self._teller(selected)
@@ -300,7 +226,7 @@ class Writer:
         self, type_: GraphQLOutputType, value: str, teller: Teller, place: str, settle: str = "", item: str = "item"
     ) -> str:
         """Tells a value of a type: through its lists, and null where it may be."""
-        type_, is_required = _nullable(type_)
+        type_, is_required = nullable(type_)
         if isinstance(type_, GraphQLScalarType | GraphQLEnumType):
             return f"{self._leaf_teller(type_, is_required)}({value})"
         if is_required:
@@ -381,17 +307,3 @@ class ByName(dict[object, Callable[..., Any]]):
     def __missing__(self, name: object) -> Callable[..., Any]:
         function = self[name] = self._writer.possible(self._type, name, self._details)
         return function
-
-
-def _now_or_later(key: str, complete: Teller, place: str) -> list[str]:
-    return [
-        "    if is_awaitable(value):",
-        f"        below.append(Waiting(value, {complete.name}, data, {key}, {place}))",
-        "    else:",
-        f"        data[{key}] = {complete.name}(value, run, below, {place})",
-    ]
-
-
-def _nullable(type_: GraphQLOutputType) -> tuple[Any, bool]:
-    """A type without its mark that it is not null, and whether it had one."""
-    return (type_.of_type, True) if isinstance(type_, GraphQLNonNull) else (type_, False)
