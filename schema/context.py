@@ -86,6 +86,8 @@ class Context:
                 return await batch(self.session, keys)
 
             loader = self._loaders[name] = DataLoader(load_fn=load_many)
+        elif _is_left(loader):
+            loader.batch = None
         value: V = await loader.load(key)
         return value
 
@@ -146,6 +148,12 @@ class Context:
     def forget(self) -> None:
         """Drops what loaders have read: a command has changed it."""
         self._loaders.clear()
+
+
+def _is_left(loader: DataLoader[Any, Any]) -> bool:
+    """Whether everybody has left the loader's batch before it began: it never will, and must take in nobody more."""
+    batch = loader.batch
+    return batch is not None and not batch.dispatched and all(task.future.cancelled() for task in batch.tasks)
 
 
 def size_of(value: Any) -> int:

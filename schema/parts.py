@@ -13,7 +13,7 @@ log = structlog.get_logger("arcbilling.compiling")
 USES_BEFORE = 1
 """So often a caller's document is left to graphql-core, before it has shown that it comes again."""
 MOST_FIELDS = 20_000
-"""So many fields of callers' documents are kept compiled; each takes one or two KB."""
+"""So many fields of callers' documents are kept compiled: some 10 MB."""
 
 
 class Part:
