@@ -164,6 +164,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "CURRENCY": "USD",
         "TIMEZONE": "UTC",
         "GRAPHIQL": "on",
+        "COMPILED": "on",
         "PROVISIONING_TIMEOUT": "60",
         "TIME_SCALE": "1",
         "LOG_LEVEL": "info",
