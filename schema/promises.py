@@ -1,16 +1,17 @@
 """What the schema promises to compiled operations: which fields are columns, and what the others are resolved from."""
 
+from functools import cache
 from typing import Any
 
 import strawberry
 from graphql import GraphQLField
-from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
 from executor import PROMISE, Calls, Reads
 from schema import ids
 from schema.checks import clean
 from schema.context import Context, size_of
+from schema.conversion import converter
 from schema.snapshots import leaf
 
 
@@ -48,9 +49,9 @@ def _resolved(declared: strawberry.Schema, declaration: StrawberryField) -> Call
         return None
     if not direct.waits:  # an event as it is told, whose arguments were for the stream
         return Calls(direct.resolve, waits=False)
-    scalars, config = declared.schema_converter.scalar_registry, declared.config
+    convert = cache(lambda: converter(declared, declaration.arguments))  # types may not all be there yet
 
     def prepare(arguments: dict[str, Any]) -> Any:
-        return clean(direct.shape, convert_arguments(arguments, declaration.arguments, scalars, config))
+        return clean(direct.shape, convert()(arguments))
 
     return Calls(direct.resolve, prepare)
