@@ -174,6 +174,8 @@ FORM = """
         UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
         UNION ALL SELECT format('%s %s', conname, pg_get_constraintdef(oid))
         FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+        UNION ALL SELECT setconfig::text FROM pg_db_role_setting JOIN pg_database ON pg_database.oid = setdatabase
+        WHERE datname = current_database()
     ) AS lines
 """
 NAMES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = '{kind}'"
@@ -181,7 +183,7 @@ NAMES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespac
 
 @dataclass(frozen=True)
 class Contents:
-    """What a migrated database is: its columns, indexes and constraints, its rows, and where its sequences stand."""
+    """What a migrated database is: its form, which says all but its rows, the rows, and where its sequences stand."""
 
     form: str
     rows: dict[str, str | None]

@@ -55,11 +55,12 @@ async def test_the_beginning_of_a_backlog_is_found_without_reading_it_all(
         await house.write(HELD)
         reader = Session(house.engine.database, house.engine.database.reader)
         asked: list[str] = []
-        house.engine.database.on_statement = lambda sql: asked.append(sql) if "earlier" in sql else None
+        house.engine.database.on_statement = lambda sql: asked.append(sql) if "deliveries" in sql else None
         await dispatch.candidates(reader, [Share(1, 4)], clock.now())
         await dispatch.oldest(reader, 1, clock.now())
+        await dispatch.newest(reader, 1)
         house.engine.database.on_statement = None
-        for sql, values in zip(asked, ((1, clock.now(), 4), (1, clock.now())), strict=True):
+        for sql, values in zip(asked, ((1, clock.now(), 4), (1, clock.now(), 0), (1,)), strict=True):
             plan = "\n".join(str(line) for (line,) in await house.rows(f"EXPLAIN {sql}", *values))
             assert "Sort" not in plan, plan
 
