@@ -1,8 +1,10 @@
 """What an operation runs with: who calls, the database, the loaders of this operation."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import orjson
 from strawberry.dataloader import DataLoader
@@ -57,6 +59,7 @@ class Context:
     """How many rows of lists without pages the operation may hold; `MAX_ROWS` if nobody says."""
     unit: Unit | None = None
     _loaders: dict[object, DataLoader[Any, Any]] = field(default_factory=dict)
+    _waiting: Counter["asyncio.Future[Any]"] = field(default_factory=Counter)
     _reader: Session | None = None
     _rows: int = 0
     _text: int = 0
@@ -88,8 +91,15 @@ class Context:
             loader = self._loaders[name] = DataLoader(load_fn=load_many)
         elif _is_left(loader):
             loader.batch = None
-        value: V = await loader.load(key)
-        return value
+        future = cast("asyncio.Future[V]", loader.load(key))
+        self._waiting[future] += 1
+        try:
+            return await asyncio.shield(future)
+        finally:  # others may wait for the same: it is given up when the last of them goes
+            self._waiting[future] -= 1
+            if not self._waiting[future]:
+                del self._waiting[future]
+                future.cancel()
 
     async def below(
         self, table: Table[R], parent: str, id: int, *, text: str | None = None, latest: int | None = None

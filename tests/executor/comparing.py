@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import graphql
@@ -11,14 +12,30 @@ from executor import Compiled, Unsupported, compile_operation
 from tests.executor.documents import Asked
 
 
-def told(result: ExecutionResult) -> str:
-    """All that an answer says, in its order; errors sorted, for those beside each other come up in any order."""
-    errors = [
-        [error.message, error.path, [[place.line, place.column] for place in error.locations or ()]]
-        for error in result.errors or ()
-    ]
+def told(result: ExecutionResult, *, waited: bool = True) -> str:
+    """All that an answer says, in its order; errors sorted, for those beside each other come up in any order.
+
+    Where resolvers have waited, only the place of a null is told of the errors below it. Which of them come up before
+    the rest is given up is a matter of who is first: graphql-core says others when a resolver takes longer.
+    """
+    errors: list[Any] = []
+    for error in result.errors or ():
+        covered = _covered(result.data, error.path or []) if waited else None
+        if covered is None:
+            errors.append([error.message, error.path, [[place.line, place.column] for place in error.locations or ()]])
+        elif ["below", covered] not in errors:
+            errors.append(["below", covered])
     content = {"data": result.data, "errors": sorted(errors, key=json.dumps)}
     return json.dumps(content, indent=1, default=lambda value: type(value).__name__)
+
+
+def _covered(data: Any, path: Sequence[str | int]) -> list[str | int] | None:
+    """The place of the null above that of an error; None where there is none."""
+    for length, step in enumerate(path):
+        if data is None:
+            return list(path[:length])
+        data = data[step]
+    return None
 
 
 async def interpreted(
@@ -42,9 +59,11 @@ class Tally:
         self.documents = self.compiled = self.replayed = self.failed = 0
         self.differences: list[str] = []
 
-    def compare(self, asked: Asked, expected: ExecutionResult, result: ExecutionResult, calls: list[Any]) -> None:
+    def compare(
+        self, asked: Asked, expected: ExecutionResult, result: ExecutionResult, calls: list[Any], *, waited: bool = True
+    ) -> None:
         """Notes how the results differ, or how often root resolvers were called for each."""
-        sides = [told(expected), told(result)]
+        sides = [told(expected, waited=waited), told(result, waited=waited)]
         if sides[0] != sides[1] or calls[0] != calls[1]:
             lines = difflib.unified_diff(
                 *(side.splitlines() for side in sides), "graphql-core", "compiled", lineterm=""

@@ -43,12 +43,13 @@ async def through_trouble(documents: int, seed: int) -> Tally:
         asked = author.document(random.choice(("query", "query", "mutation")))
         document = graphql.parse(asked.text)
         measure = random.choice((0.0, 0.0, 0.0, 0.01, 0.1, 0.3))
-        first, second = trouble.Witness(measure), trouble.Witness(measure)
+        waits = random.random() < 0.5
+        first, second = trouble.Witness(measure, waits=waits), trouble.Witness(measure, waits=waits)
         expected = await interpreted(schema, document, None, first, dict(asked.variables))
         function = compiled(schema, document)
         if function is not None:
             result = await function.run(None, second, asked.variables)
-            tally.compare(asked, expected, result, [first.calls, second.calls])
+            tally.compare(asked, expected, result, [first.calls, second.calls], waited=waits)
         tally.count(function, expected)
     return tally
 

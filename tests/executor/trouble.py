@@ -99,8 +99,9 @@ def value_of(row: Row, type_: Any, random: Random) -> Any:
 class Witness:
     """The context: counts the calls of root resolvers, by their response keys."""
 
-    def __init__(self, trouble: float) -> None:
+    def __init__(self, trouble: float, *, waits: bool) -> None:
         self.calls: Counter[str] = Counter()
+        self.waits = waits
         self.trouble = trouble
 
 
@@ -119,16 +120,17 @@ def _resolver(type_: str, name: str) -> Callable[..., Any]:
         random = Random(f"{source.seed}.{name}.{sorted(arguments.items())!r}")
         field = FIELDS[type_][name]
         if "slow" in name or "late" in name or random.random() < 0.2:
-            return wait(random.choice((0, 1, 1, 3)), source, field, random)
+            times = random.choice((0, 1, 1, 3))
+            return wait(times * info.context.waits, source, field, random)
         return made(source, field, random, is_plain=False)
 
     return resolve
 
 
 def _loads(name: str) -> Callable[[Row, Witness, dict[str, Any]], Any]:
-    async def load(row: Row, _: Witness, arguments: dict[str, Any]) -> Any:
+    async def load(row: Row, witness: Witness, arguments: dict[str, Any]) -> Any:
         random = Random(f"{row.seed}.{name}.{sorted(arguments.items())!r}")
-        for _time in range(random.choice((0, 1, 1, 3))):
+        for _ in range(random.choice((0, 1, 1, 3)) * witness.waits):
             await asyncio.sleep(0)
         return made(row, FIELDS[row.type][name], random, is_plain=False)
 

@@ -31,3 +31,19 @@ async def test_who_asks_after_everybody_has_gone_is_answered() -> None:
             assert await asyncio.gather(*(context.load("rows", key, batch) for key in (1, 3))) == [1, 3]
         context.forget()
     assert read[-1] in ([1, 3], [3])
+
+
+async def test_who_goes_takes_nothing_from_those_who_wait_for_the_same() -> None:
+    context = Context(*cast(Any, [None] * 7))
+    context._reader = cast(Any, object())
+
+    async def batch(_: Any, keys: list[int]) -> list[int]:
+        await asyncio.sleep(0.01)
+        return keys
+
+    going, staying = (asyncio.ensure_future(context.load("rows", 1, batch)) for _ in range(2))
+    await asyncio.sleep(0)
+    going.cancel()
+    assert await staying == 1
+    assert going.cancelled()
+    assert not context._waiting
