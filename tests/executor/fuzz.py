@@ -59,7 +59,7 @@ async def through_a_house(documents: int, seed: int) -> Tally:
     with TemporaryDirectory() as folder:
         empty = EmptySqlite(Path(folder) / "template.sqlite3")
         await empty.migrate()
-        async with open_house(Path(folder) / "house", empty, access_log="off") as house:
+        async with open_house(Path(folder) / "house", empty, access_log="off", deliver="off") as house:
             await Estate(house).furnish()
             return await through_the_estate(house, documents, seed)
 
