@@ -163,7 +163,9 @@ class Context:
 def _is_left(loader: DataLoader[Any, Any]) -> bool:
     """Whether everybody has left the loader's batch before it began: it never will, and must take in nobody more."""
     batch = loader.batch
-    return batch is not None and not batch.dispatched and all(task.future.cancelled() for task in batch.tasks)
+    if batch is None or batch.dispatched or not (batch.tasks and batch.tasks[-1].future.cancelled()):
+        return False  # as nearly always
+    return all(task.future.cancelled() for task in batch.tasks)
 
 
 def size_of(value: Any) -> int:

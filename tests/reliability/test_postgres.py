@@ -325,3 +325,15 @@ async def test_a_server_that_cannot_be_reached_is_named_without_its_password(
             with pytest.raises(DatabaseUnavailable, match=reason) as raised:
                 await work()
             assert "hunter2" not in str(raised.value)
+
+
+async def test_nothing_is_reset_after_each_use_of_a_connection_for_nothing_is_ever_set(house: House) -> None:
+    await house.a_client()
+    await house.rest("GET", "/clients")
+    await house.data("{ clients(first: 5) { nodes { id invoices { nodes { id } } } } }")
+    last = await house.rows("SELECT query FROM pg_stat_activity WHERE datname = current_database()")
+    assert last
+    assert not [query for (query,) in last if "RESET" in query]
+    settings = "SELECT name FROM pg_settings WHERE source = 'session'"
+    assert await house.rows(settings) == []
+    assert await house.rows("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()") == []

@@ -1,6 +1,8 @@
 """What is SQLite's alone: one writer, a lock that other processes hold, a disk that is full."""
 
+import asyncio
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -26,6 +28,9 @@ def written_elsewhere(house: House) -> Iterator[None]:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
+
+
+COUNTING = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT count(*) FROM n"
 
 
 @pytest.fixture
@@ -105,3 +110,38 @@ async def test_a_full_disk_refuses_writes_and_nothing_else(house: House) -> None
     await writer(house, "PRAGMA max_page_count = 1000000")
     assert (await house.rest("POST", "/invoices", body)).status_code == 201
     await check_sound(house.engine.database)
+
+
+async def test_a_read_that_takes_long_holds_nobody_up(house: House) -> None:
+    """It is begun in the loop's own thread, and after a moment begun again in another."""
+    reading = asyncio.create_task(house.engine.database.reader.fetch(COUNTING, (3_000_000,)))
+    longest, turns = 0.0, 0
+    while not reading.done():
+        began = time.perf_counter()
+        await asyncio.sleep(0)
+        longest, turns = max(longest, time.perf_counter() - began), turns + 1
+    assert [tuple(row) for row in await reading] == [(3_000_000,)]
+    assert turns > 100
+    assert longest < 0.25
+
+
+async def test_reads_that_are_answered_at_once_leave_others_their_turn(house: House) -> None:
+    others = 0
+
+    async def another() -> None:
+        nonlocal others
+        while True:
+            others += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(another())
+    for _ in range(1_000):
+        assert await house.engine.database.reader.fetch(COUNTING, (1_000,)) == [(1_000,)]
+    beside.cancel()
+    assert others > 10
+
+
+async def test_what_was_committed_by_another_connection_is_read_at_once(house: House) -> None:
+    for number in range(1, 20):
+        await house.a_client()
+        assert await house.engine.database.reader.fetch("SELECT count(*) FROM clients") == [(number,)]
