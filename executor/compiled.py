@@ -151,7 +151,10 @@ class Compiled:
         declared = self._definition.variable_definitions
         if not declared:
             return NO_VARIABLES
-        coerced = graphql.get_variable_values(self._schema, declared, dict(variables))
+        # What is wrong with them graphql-core will say: one error is enough to know that something is.
+        coerced = graphql.get_variable_values(
+            self._schema, declared, dict(variables), max_errors=1, hide_suggestions=True
+        )
         if isinstance(coerced, list):
             raise Unexpected("variables")
         return coerced
