@@ -189,12 +189,12 @@ class _Reader(_SqliteConnection):
             await asyncio.sleep(0)
         began = time.perf_counter()
         self._until = began + SECONDS_AT_ONCE
-        try:
+        rows: Rows | None = None
+        with suppress(sqlite3.Error):  # it takes longer, or the thread will say what is wrong
             rows = self._at_once.execute(sql, [self._database.encode(value) for value in values]).fetchall()
-        except sqlite3.Error:
-            return await super().fetch(sql, values)  # it takes longer, or the thread will say what is wrong
-        finally:
-            self._spent += time.perf_counter() - began
+        self._spent += time.perf_counter() - began
+        if rows is None:
+            return await super().fetch(sql, values)
         if self._database.on_statement is not None:
             self._database.on_statement(sql)
         return rows
