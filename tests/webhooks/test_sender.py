@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,14 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 @pytest.fixture
 async def sender() -> AsyncIterator[Sender]:
     one = Sender(LOOPBACK, seconds=0.6)
+    yield one
+    await one.close()
+
+
+@asynccontextmanager
+async def patient() -> AsyncIterator[Sender]:
+    """For answers that must have begun in time, also on a machine that stalls for a moment."""
+    one = Sender(LOOPBACK, seconds=1.5)
     yield one
     await one.close()
 
@@ -95,14 +104,14 @@ async def test_a_redirect_is_a_failure_and_never_followed(sender: Sender) -> Non
 
 
 @pytest.mark.parametrize("mode", ["hang", "drip", "drip head"])
-async def test_whoever_does_not_answer_in_full_is_cut(sender: Sender, mode: Mode) -> None:
-    async with receiving(mode) as receiver:
+async def test_whoever_does_not_answer_in_full_is_cut(mode: Mode) -> None:
+    async with receiving(mode) as receiver, patient() as sender:
         begun = time.monotonic()
         outcome = await sent(sender, receiver)
         assert time.monotonic() - begun < 3
         await receiver.until(lambda: receiver.open_connections == 0)
     assert outcome.silent
-    assert outcome.error == "There was no complete answer within 0.6 seconds."
+    assert outcome.error == "There was no complete answer within 1.5 seconds."
     assert outcome.status == (200 if mode == "drip" else None)
 
 
