@@ -20,6 +20,7 @@ from schema.calls import Call, Disconnected
 from schema.decoding import DecodingError, canonical, decode
 from schema.errors import Code, DomainError, internal
 from schema.execution import Answer, NotSubscribed, Result, execute, subscribe
+from schema.scalars import json
 
 log = structlog.get_logger("arcbilling.graphql")
 
@@ -155,7 +156,7 @@ def _once(answer: Answer) -> Answer:
 async def _each(results: AsyncGenerator[Result], request_id: str) -> AsyncGenerator[bytes]:
     async with aclosing(results):
         async for result in results:
-            yield _next(orjson.dumps(told(result, request_id)[0]))
+            yield _next(json(told(result, request_id)[0]))
 
 
 def _next(response: bytes) -> bytes:
@@ -199,7 +200,7 @@ def rendered(result: Result, media_type: str, request_id: str) -> Answer:
             status = first.status
         if first.retry_after is not None:
             headers["retry-after"] = str(first.retry_after)
-    return Answer(status, orjson.dumps(body), headers)
+    return Answer(status, json(body), headers)
 
 
 def refusal(error: DomainError, media_type: str | None, request_id: str) -> Answer:

@@ -8,7 +8,6 @@ import asyncio
 from contextlib import aclosing
 from typing import Any, NoReturn
 
-import orjson
 import structlog
 from starlette.types import Message, Receive, Scope, Send
 
@@ -19,6 +18,7 @@ from schema.calls import Call
 from schema.decoding import DecodingError, decode
 from schema.errors import Code, DomainError, internal, unavailable
 from schema.execution import Answer, NotSubscribed, Result, execute, subscribe
+from schema.scalars import json
 
 log = structlog.get_logger("arcbilling.sockets")
 
@@ -234,7 +234,7 @@ class _Conversation:
         await self._tell({"id": id, "type": "error", "payload": told_refusal(error, request_id)})
 
     async def _tell(self, message: dict[str, Any]) -> None:
-        await self._send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
+        await self._send({"type": "websocket.send", "text": json(message).decode()})
 
     async def _finish(self, why: Ending) -> None:
         """The last word, where it is ours: each operation has its answer or is complete, and the socket closes."""

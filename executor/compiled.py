@@ -33,7 +33,7 @@ from graphql.execution.collect_fields import (
 from executor.leaves import Unexpected
 from executor.pieces import Site, Unsupported
 from executor.replay import replay
-from executor.running import Run, Waiting, drop
+from executor.running import Below, Run
 from executor.writing import Writer
 
 MOST_PROGRAMS: Final = 8
@@ -51,9 +51,13 @@ class Program(NamedTuple):
 
     keys: tuple[str, ...]
     """The response keys of the root fields, in their order."""
-    roots: tuple[Callable[[Run, dict[str, Any], list[Waiting]], None], ...]
+    roots: tuple[Callable[[Run, dict[str, Any], Below], None], ...]
     """Each begins one of them."""
     writer: Writer
+
+
+class PlainResult(ExecutionResult):
+    """What a plain operation came to, where nothing went wrong: what graphql-core would tell in other words."""
 
 
 class Arguments(dict[int, Any]):
@@ -71,7 +75,9 @@ class Arguments(dict[int, Any]):
 class Compiled:
     """An operation of a validated document; made by `compile_operation`."""
 
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode, definition: OperationDefinitionNode) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, document: DocumentNode, definition: OperationDefinitionNode, is_plain: bool
+    ) -> None:
         root_type = schema.get_root_type(definition.operation)
         if root_type is None or schema.get_directive("defer") or schema.get_directive("stream"):
             raise Unsupported("a schema that graphql-core would not execute so")
@@ -80,6 +86,8 @@ class Compiled:
         self._definition = definition
         self._name = definition.name.value if definition.name is not None else None
         self._root_type: GraphQLObjectType = root_type
+        self._is_plain = is_plain
+        self._result = PlainResult if is_plain else ExecutionResult
         fragments = [node for node in document.definitions if isinstance(node, FragmentDefinitionNode)]
         if any(node.variable_definitions for node in fragments):
             raise Unsupported("fragments with variables")
@@ -108,7 +116,7 @@ class Compiled:
         """Executes the operation, as graphql-core would. `replaying` is called before that has to do it after all."""
         run = Run(self._schema, self._document, self._name, root, context, variables)
         try:
-            return ExecutionResult(await self._begun(run), None)
+            return self._result(await self._begun(run), None)
         except Failed:
             self.replays += 1
         except asyncio.CancelledError:
@@ -132,17 +140,18 @@ class Compiled:
         coerced = self._coerced(run.variables)
         program = self._program(coerced)
         run.arguments = Arguments(program.writer.sites, coerced)
+        run.gatherings, run.namespace = program.writer.gatherings, program.writer.namespace
         run.is_alone = len(program.roots) == 1
         data: dict[str, Any] = dict.fromkeys(program.keys)
-        below: list[Waiting] = []
+        below = Below()
         try:
             for begin in program.roots:
                 begin(run, data, below)
                 if self._definition.operation is OperationType.MUTATION:  # one after the other
                     await run.settle(below)
-                    below = []
+                    below = Below()
         except Exception:
-            drop(waiting.value for waiting in below)
+            below.drop()
             raise
         await run.settle(below)
         return data
@@ -179,18 +188,24 @@ class Compiled:
             return collect_subfields(schema, fragments, given, operation, type_, details).grouped_field_set
 
         roots = collect_fields(schema, fragments, given, self._root_type, operation).grouped_field_set
-        writer = Writer(schema, subfields)
+        writer = Writer(schema, subfields, is_plain=self._is_plain)
         names = [writer.root(self._root_type, key, details) for key, details in roots.items()]
         writer.execute()
         return Program(tuple(roots), tuple(writer.namespace[name] for name in names), writer)
 
 
-def compile_operation(schema: GraphQLSchema, document: DocumentNode, name: str | None = None) -> Compiled:
-    """Compiles an operation of a validated document; raises Unsupported."""
+def compile_operation(
+    schema: GraphQLSchema, document: DocumentNode, name: str | None = None, *, is_plain: bool = False
+) -> Compiled:
+    """Compiles an operation of a validated document; raises Unsupported.
+
+    A plain one tells enums by their values, and what is made of attributes (`Reads`) as they are; where graphql-core
+    has to execute it, it does not, so its result says which it is.
+    """
     definition = graphql.get_operation_ast(document, name)
     if definition is None:
         raise Unsupported("no operation of that name")
-    return Compiled(schema, document, definition)
+    return Compiled(schema, document, definition, is_plain)
 
 
 def _conditions(document: DocumentNode) -> set[str]:

@@ -1,6 +1,7 @@
 """Leaves: how values of scalars and enums are told, and when no function need be called for it."""
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, Final, NoReturn
 
 import graphql
@@ -38,6 +39,12 @@ def names(type_: GraphQLEnumType) -> dict[Any, str]:
     return known
 
 
+def plain(type_: GraphQLEnumType) -> Callable[[Any], Any]:
+    """A function that tells a value of an enum as a plain operation does: of a member of Python's enums, its value."""
+    values = [one.value for one in type_.values.values()]
+    return {value: value.value if isinstance(value, Enum) else value for value in values}.__getitem__
+
+
 def required(type_: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], Any]:
     """A function that tells a value, and does not take null."""
     coerce = type_.coerce_output_value
@@ -50,7 +57,6 @@ def required(type_: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], Any]
     return tell
 
 
-def optional(type_: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], Any]:
+def optional(tell: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A function that tells a value, or null."""
-    tell = required(type_)
     return lambda value: None if value is None else tell(value)

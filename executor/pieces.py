@@ -7,6 +7,8 @@ import graphql
 from graphql import FieldNode, GraphQLField, GraphQLNonNull, GraphQLObjectType, GraphQLOutputType
 from graphql.execution.collect_fields import FieldDetailsList
 
+from executor.promises import Columns
+
 
 class Unsupported(Exception):
     """Not for this executor: graphql-core executes it."""
@@ -22,6 +24,19 @@ class Site(NamedTuple):
     def values(self, variables: graphql.VariableValues) -> Any:
         given = graphql.get_argument_values(self.field, self.node, variables)
         return given if self.prepare is None else self.prepare(given)
+
+
+class Gathering(NamedTuple):
+    """A field that leads on from many objects at once, where it is selected."""
+
+    function: Callable[[list[Any], Any, Any, Columns], Any]
+    arguments: Callable[[Any], Any]
+    """What it is called with in a run."""
+    columns: Columns
+    """What is read of the objects that it leads to."""
+    complete: str
+    """The name of the function that tells a value."""
+    key: str
 
 
 class Selected(NamedTuple):
@@ -84,7 +99,7 @@ def now_or_later(key: str, complete: Teller, place: str) -> list[str]:
     """The lines that complete a value which may have to be awaited."""
     return [
         "    if is_awaitable(value):",
-        f"        below.append(Waiting(value, {complete.name}, data, {key}, {place}))",
+        f"        below[0].append(Waiting(value, {complete.name}, data, {key}, {place}))",
         "    else:",
         f"        data[{key}] = {complete.name}(value, run, below, {place})",
     ]

@@ -4,7 +4,7 @@ A promise stands in a field's `extensions[PROMISE]`, beside its resolver, and mu
 promised is read without a GraphQLResolveInfo, and its values are not asked whether they are awaitable or exceptions.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,10 @@ def _as_given(arguments: dict[str, Any]) -> Any:
     return arguments
 
 
+Columns = tuple[str, ...] | None
+"""Attributes of objects that are read, and no others; None where that is not known, or more than attributes."""
+
+
 @dataclass(frozen=True)
 class Reads:
     """A field without arguments that is read from its object alone, at once."""
@@ -22,7 +26,22 @@ class Reads:
     attribute: str | None = None
     """The attribute that holds it; or else `function` reads it."""
     function: Callable[[Any], Any] | None = None
-    """Reads it from the object; where there is an attribute, makes it of that, unless it is None."""
+    """Reads it from the object; where there is an attribute, makes it of that, unless it is None. A plain operation
+    tells the attribute as it is."""
+    needs: Columns = None
+    """The attributes that the function reads, where there is no other."""
+    is_typed: bool = False
+    """Whether the attribute is never of another type than the field: None, or told as it is."""
+
+    @property
+    def is_made(self) -> bool:
+        """Whether something is made of an attribute."""
+        return self.attribute is not None and self.function is not None
+
+    @property
+    def columns(self) -> Columns:
+        """The attributes that are read."""
+        return self.needs if self.attribute is None else (self.attribute,)
 
 
 @dataclass(frozen=True)
@@ -35,6 +54,25 @@ class Calls:
     """Makes of the arguments, as graphql-core coerced them, what the function takes: once for all objects."""
     waits: bool = True
     """Whether it gives an awaitable, rather than a value."""
+    needs: Columns = None
+    """The attributes of the object that it reads."""
+    of: str | None = None
+    """The type of the objects that it leads to, if it asks what is read of them: then it is called with their columns
+    as well."""
+
+
+@dataclass(frozen=True)
+class Gathers:
+    """A field that leads on from many objects at once."""
+
+    function: Callable[[list[Any], Any, Any, Columns], Awaitable[Sequence[Any]]]
+    """Called with the attribute of each object, the context, what `prepare` has made, and what is read of the objects
+    that it leads to. Gives a value or an exception for each, in their order."""
+    attribute: str | None
+    """The one that says where it leads to; None for the object itself."""
+    prepare: Callable[[dict[str, Any]], Any] = _as_given
+    of: str | None = None
+    """The type of the objects that it leads to."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """One run of a compiled operation: what its generated functions need, what they wait for, and what must not be lost."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,17 +13,32 @@ from graphql.pyutils import Path, is_awaitable
 from executor.leaves import Unexpected
 
 if TYPE_CHECKING:
-    from executor.pieces import Selected
+    from executor.pieces import Gathering, Selected
 
 
 class Waiting(NamedTuple):
     """A value that is not there yet: once it is, it is completed and put into its place."""
 
     value: Awaitable[Any]
-    complete: Callable[[Any, "Run", list["Waiting"], Path | None], Any]
+    complete: Callable[[Any, "Run", "Below", Path | None], Any]
     data: dict[str, Any]
     key: str
     place: Path | None
+
+
+Gathered = tuple[Any, dict[str, Any], Path | None]
+"""An object that a field leads on from: the attribute that says where to, and where what it leads to is to be put."""
+
+
+class Below(defaultdict[int, list[Any]]):
+    """What is waited for: by 0 each `Waiting`, by the number of a `Gathering` each `Gathered` of it."""
+
+    def __init__(self) -> None:
+        super().__init__(list)
+
+    def drop(self) -> None:
+        """Gives up what was to be waited for."""
+        drop(waiting.value for waiting in self[0])
 
 
 class Raised(NamedTuple):
@@ -74,12 +90,16 @@ class Run:
         self.variables = variables
         self.arguments: Mapping[int, Any] = {}
         """What each field is called with that takes arguments."""
+        self.gatherings: Sequence[Gathering] = ()
+        """Fields that lead on from many objects, by their numbers."""
+        self.namespace: Mapping[str, Any] = {}
+        """Where the functions are by their names."""
         self.is_alone = True
         """Whether the operation has one root field, which then needs no task."""
         self.roots: dict[str, Any] = {}
         """What each root resolver gave, by its response key: a value, an awaitable, or Raised."""
         self.is_stopped = False
-        self._tasks: list[tuple[asyncio.Future[Any], Awaitable[Any]]] = []
+        self._tasks: list[tuple[asyncio.Future[Any], Awaitable[Any] | None]] = []
         self._shields: set[asyncio.Future[Any]] = set()
         """What is waited for of root resolvers that have a task of their own, which goes on when nobody waits."""
         self._executor: graphql.Executor[Any] | None = None
@@ -114,27 +134,49 @@ class Run:
             self._executor = executor
         return self._executor.build_resolve_info(site.field, site.nodes, site.parent, place)
 
-    async def settle(self, below: list[Waiting]) -> None:
+    async def settle(self, below: Below) -> None:
         """Waits for all of them together, and for what comes up below them."""
-        if len(below) == 1:
-            await self._fill(below[0])
-        elif below:
+        fillings: list[tuple[Coroutine[Any, Any, None], Awaitable[Any] | None]] = []
+        for number, entries in below.items():
+            if number:
+                fillings.append((self._fill_all(self.gatherings[number - 1], entries), None))
+            else:
+                fillings += [(self._fill(waiting), waiting.value) for waiting in entries]
+        if len(fillings) == 1:
+            await fillings[0][0]
+        elif fillings:
             tasks: list[asyncio.Future[Any]] = []
-            for waiting in below:
-                tasks.append(task := asyncio.ensure_future(self._fill(waiting)))
-                self._tasks.append((task, waiting.value))
+            for filling, value in fillings:
+                tasks.append(task := asyncio.ensure_future(filling))
+                self._tasks.append((task, value))
             await asyncio.gather(*tasks)
 
     async def _fill(self, waiting: Waiting) -> None:
         value, complete, data, key, place = waiting
-        below: list[Waiting] = []
         value = await value
+        await self._complete([(value, data, place)], complete, key)
+
+    async def _fill_all(self, gathering: "Gathering", entries: list[Gathered]) -> None:
+        """Asks for what all of them lead to at once; what has nothing to lead by leads to null."""
+        leading = [attribute for attribute, _, _ in entries if attribute is not None]
+        found: Iterable[Any] = ()
+        if leading:
+            found = await gathering.function(leading, self.context, gathering.arguments(self), gathering.columns)
+        each = map(settled, found)
+        filled = [(None if attribute is None else next(each), data, place) for attribute, data, place in entries]
+        await self._complete(filled, self.namespace[gathering.complete], gathering.key)
+
+    async def _complete(
+        self, values: list[tuple[Any, dict[str, Any], Path | None]], complete: Callable[..., Any], key: str
+    ) -> None:
         if self.is_stopped:
             return
+        below = Below()
         try:
-            data[key] = complete(value, self, below, place)
+            for value, data, place in values:
+                data[key] = complete(value, self, below, place)
         except Exception:
-            drop(waiting.value for waiting in below)
+            below.drop()
             raise
         if below:
             await self.settle(below)
@@ -160,7 +202,7 @@ class Run:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            drop(value for _, value in self._tasks)
+            drop(value for _, value in self._tasks if value is not None)
         for value in self.roots.values():
             if isinstance(value, Once):
                 value.close()

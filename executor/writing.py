@@ -20,28 +20,29 @@ from graphql import (
     GraphQLUnionType,
     Undefined,
 )
-from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
+from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import Path, is_awaitable
 
 from executor import leaves, running
-from executor.pieces import Body, Selected, Site, Teller, Unsupported, now_or_later, nullable
-from executor.promises import PROMISE, Calls, Reads, TellsType
+from executor.looking import Subfields, columns_read
+from executor.pieces import Body, Gathering, Selected, Site, Teller, Unsupported, now_or_later, nullable
+from executor.promises import PROMISE, Calls, Columns, Gathers, Reads, TellsType
 
 MOST_FIELDS: Final = 600
 """No operation becomes more than so many fields: compiling takes time, and functions take memory."""
-
-Subfields = Callable[[GraphQLObjectType, FieldDetailsList], GroupedFieldSet]
 
 
 class Writer:
     """Writes the functions of one program into one namespace."""
 
-    def __init__(self, schema: graphql.GraphQLSchema, subfields: Subfields) -> None:
+    def __init__(self, schema: graphql.GraphQLSchema, subfields: Subfields, *, is_plain: bool = False) -> None:
         self._schema = schema
         self._subfields = subfields
+        self._is_plain = is_plain
         self._lines: list[str] = []
         self.fields = 0
         self.sites: list[Site] = []
+        self.gatherings: list[Gathering] = []
         self.source = ""
         self.namespace: dict[str, Any] = {
             "Path": Path,
@@ -114,6 +115,15 @@ class Writer:
             body.entry(key, repr(parent))
         elif isinstance(promise, Reads):
             body.entry(key, self._told(body, selected, self._read(promise, selected), place))
+        elif isinstance(promise, Gathers):
+            body.is_simple = False
+            complete = self._completer(selected)
+            body.needs(complete)
+            number = self._gathering(promise, selected, complete)
+            at = place if complete.tracks else None
+            body.entry(key, "None")
+            leading = "row" if promise.attribute is None else self._attribute(promise.attribute)
+            body.statements.append(f"    below[{number}].append(({leading}, data, {at}))")
         elif isinstance(promise, Calls):
             body.is_simple = False
             call, arguments = self._call(promise, selected)
@@ -125,7 +135,7 @@ class Writer:
             body.needs(complete)
             at = place if complete.tracks else None
             body.entry(key, "None")
-            body.statements.append(f"    below.append(Waiting({called}, {complete.name}, data, {key}, {at}))")
+            body.statements.append(f"    below[0].append(Waiting({called}, {complete.name}, data, {key}, {at}))")
         else:
             body.is_simple, body.tracks = False, True
             call, site, arguments = self._resolver(selected)
@@ -155,18 +165,38 @@ class Writer:
         if name is None:
             assert function is not None, "a promise says how its field is read"
             return f"{self._bind('read', function)}(row)"
+        value = self._attribute(name)
+        if function is None or self._is_plain:
+            return value
+        return f"(None if (u := {value}) is None else {self._bind('read', function)}(u))"
+
+    def _attribute(self, name: str) -> str:
         if not name.isidentifier() or iskeyword(name):
             raise Unsupported("an attribute without a plain name")
-        if function is None:
-            return f"row.{name}"
-        return f"(None if (u := row.{name}) is None else {self._bind('read', function)}(u))"
+        return f"row.{name}"
 
     def _call(self, promise: Calls, selected: Selected) -> tuple[str, str]:
         """The function that gives a field's value, and what it is called with."""
         call = self._bind("call", promise.function)
+        more = "" if promise.of is None else f", {self._bind('columns', self._columns(promise.of, selected))}"
         if not selected.field.args:
-            return call, self._bind("prepared", promise.prepare({}))
-        return call, self._arguments(selected, promise.prepare)
+            return call, self._bind("prepared", promise.prepare({})) + more
+        return call, self._arguments(selected, promise.prepare) + more
+
+    def _gathering(self, promise: Gathers, selected: Selected, complete: Teller) -> int:
+        """Enters a field that leads on from many objects; gives its number."""
+        if selected.field.args:
+            self.sites.append(Site(selected.field, selected.details[0].node, promise.prepare))
+            arguments = _of_run(len(self.sites) - 1)
+        else:
+            arguments = _always(promise.prepare({}))
+        columns = None if promise.of is None else self._columns(promise.of, selected)
+        key = selected.details[0].node.alias or selected.details[0].node.name
+        self.gatherings.append(Gathering(promise.function, arguments, columns, complete.name, key.value))
+        return len(self.gatherings)
+
+    def _columns(self, of: str, selected: Selected) -> Columns:
+        return columns_read(self._schema, self._subfields, of, selected)
 
     def _resolver(self, selected: Selected) -> tuple[str, str, str]:
         """The resolver of a field that promises nothing, what it is told of the field, and its arguments."""
@@ -184,7 +214,7 @@ class Writer:
         """The expression that tells a value which is there at once."""
         type_, is_required = nullable(selected.field.type)
         if isinstance(type_, GraphQLScalarType | GraphQLEnumType):
-            return self._leaf(type_, is_required, value)
+            return self._leaf(type_, is_required, value, selected.field.extensions[PROMISE])
         teller = self._teller(selected)
         body.needs(teller)
         return self._expression(selected.field.type, value, teller, place)
@@ -249,11 +279,18 @@ class Writer:
             return f"[{each} for {at}, {item} in enumerate({items})]"
         return f"[{each} for {item} in {items}]"
 
-    def _leaf(self, type_: GraphQLScalarType | GraphQLEnumType, is_required: bool, value: str) -> str:
+    def _leaf(
+        self, type_: GraphQLScalarType | GraphQLEnumType, is_required: bool, value: str, promise: Reads | Calls
+    ) -> str:
         """Tells a leaf, without a call where its value is told as it is."""
+        if isinstance(type_, GraphQLEnumType) and self._is_plain:
+            tell = self._leaf_teller(type_, is_required=True)
+            return f"{tell}({value})" if is_required else f"None if (v := {value}) is None else {tell}(v)"
         otherwise = self._leaf_teller(type_, is_required)
         if isinstance(type_, GraphQLEnumType):
             return f"{self._names(type_)}.get(v := {value}) or {otherwise}(v)"
+        if isinstance(promise, Reads) and (promise.is_typed or (self._is_plain and promise.is_made)):
+            return f"v if (v := {value}) is not None else null()" if is_required else value
         exact = leaves.EXACT.get(type_)
         if exact is None:
             coerce = self._coercion(type_)
@@ -266,7 +303,11 @@ class Writer:
     def _leaf_teller(self, type_: GraphQLScalarType | GraphQLEnumType, is_required: bool) -> str:
         name = f"as_{type_.name}" if is_required else f"as_{type_.name}_or_null"
         if name not in self.namespace:
-            self.namespace[name] = (leaves.required if is_required else leaves.optional)(type_)
+            if self._is_plain and isinstance(type_, GraphQLEnumType):
+                tell = leaves.plain(type_)
+            else:
+                tell = leaves.required(type_)
+            self.namespace[name] = tell if is_required else leaves.optional(tell)
         return name
 
     def _coercion(self, type_: GraphQLScalarType) -> str:
@@ -294,6 +335,14 @@ class Writer:
         return f"{kind}_{of}_{number}" if of else f"{kind}_{number}"
 
     _numbers = 0
+
+
+def _always(prepared: Any) -> Callable[[running.Run], Any]:
+    return lambda _: prepared
+
+
+def _of_run(number: int) -> Callable[[running.Run], Any]:
+    return lambda run: run.arguments[number]
 
 
 class ByName(dict[object, Callable[..., Any]]):

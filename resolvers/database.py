@@ -100,6 +100,10 @@ class Database(Protocol):
         """How a stored value becomes a value of the type; None where it is one already."""
         ...
 
+    def teller(self, column_type: Any) -> Callable[[Any], Any] | None:
+        """How a stored value becomes what an answer tells; None where it is that already."""
+        ...
+
     @property
     def lock_clause(self) -> str:
         """What ends a SELECT that locks its rows until the transaction ends."""

@@ -4,17 +4,19 @@ Every read is narrowed to the owner of the session: a key that is bound to a cli
 whatever is asked, because no statement is built without that condition.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 from types import UnionType
 from typing import Any, Generic, NamedTuple, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from tortoise.models import Model
 
 from arcbilling import clock
-from resolvers.database import Connection, Database, Transaction
+from resolvers.database import Connection, Database, Rows, Transaction
 from resolvers.paging import Page, PageRequest, order_of, page_of
+from resolvers.reading import Columns, Reading, Readings
 
 R = TypeVar("R", bound=tuple[Any, ...])
 
@@ -116,8 +118,7 @@ class Table(Generic[R]):
         self._personal = frozenset(personal)
         self._audited = not unaudited
         self._versioned = "version" in self.columns
-        self._decoders: dict[type[Database], list[tuple[int, Callable[[Any], Any]]]] = {}
-        self._select = f"SELECT {', '.join(self.columns)} FROM {self.name}"
+        self._readings = Readings(self.name, row, self.types)
         self._insert = f"INSERT INTO {self.name} ({', '.join(self.columns[1:])}) VALUES "
         self._values = f"({', '.join('?' * (len(self.columns) - 1))})"
 
@@ -126,13 +127,16 @@ class Table(Generic[R]):
     async def by_id(self, session: Session, id: int) -> R | None:
         return await self.first(session, equal("id", id))
 
-    async def by_ids(self, session: Session, ids: Iterable[int]) -> dict[int, R]:
-        rows = await self.all(session, one_of("id", list(ids)))
+    async def by_ids(self, session: Session, ids: Iterable[int], columns: Columns = None) -> dict[int, R]:
+        wanted = dict.fromkeys(ids)
+        if not wanted:
+            return {}
+        rows = await self.all(session, one_of("id", wanted), columns=columns)
         return {cast(Any, row).id: row for row in rows}
 
-    async def each(self, session: Session, ids: list[int]) -> list[R | None]:
-        """The rows of the ids, in their order, by one statement: what loaders load with."""
-        found = await self.by_ids(session, ids)
+    async def each(self, session: Session, ids: list[int], columns: Columns = None) -> list[R | None]:
+        """The rows of the ids, in their order, by one statement."""
+        found = await self.by_ids(session, ids, columns)
         return [found.get(id) for id in ids]
 
     async def first(self, session: Session, where: Where) -> R | None:
@@ -140,13 +144,21 @@ class Table(Generic[R]):
         return rows[0] if rows else None
 
     async def all(
-        self, session: Session, where: Where = EVERYTHING, *, order: str = "id", limit: int | None = None
+        self,
+        session: Session,
+        where: Where = EVERYTHING,
+        *,
+        order: str = "id",
+        limit: int | None = None,
+        columns: Columns = None,
     ) -> list[R]:
+        """The rows; where `columns` are given these alone and the id, as an answer tells them."""
         scope = self._scoped(session, where)
-        sql = f"{self._select}{_clause(scope)} ORDER BY {order}"
+        reading = self._reading(session, columns, "id")
+        sql = f"{reading.select}{_clause(scope)} ORDER BY {order}"
         if limit is not None:
             sql += f" LIMIT {limit}"
-        return self._rows(session, await session.connection.fetch(sql, scope.values))
+        return self._rows(session, reading, await session.connection.fetch(sql, scope.values))
 
     async def count(self, session: Session, where: Where = EVERYTHING) -> int:
         scope = self._scoped(session, where)
@@ -162,14 +174,17 @@ class Table(Generic[R]):
         found = {id: int(number) for id, number in await session.connection.fetch(sql, scope.values)}
         return {id: found.get(id, 0) for id in ids}
 
-    async def grouped(self, session: Session, parent: str, ids: Collection[int], most: int = MAX_ROWS) -> list[list[R]]:
+    async def grouped(
+        self, session: Session, parent: str, ids: Collection[int], most: int = MAX_ROWS, columns: Columns = None
+    ) -> list[list[R]]:
         """The rows below each of several parents, in the order of the ids, by one statement; raises TooManyRows."""
-        rows = await self.all(session, one_of(parent, ids), limit=most + 1)
+        columns = None if columns is None else (*columns, parent)
+        rows = await self.all(session, one_of(parent, dict.fromkeys(ids)), limit=most + 1, columns=columns)
         if len(rows) > most:
             raise TooManyRows(f"{self.name} below {len(ids)} parents")
         found: dict[int, list[R]] = {id: [] for id in ids}
-        for row in rows:
-            found[getattr(row, parent)].append(row)
+        for id, row in zip(map(attrgetter(parent), rows), rows, strict=True):
+            found[id].append(row)
         return [found[id] for id in ids]
 
     async def extent(
@@ -196,27 +211,36 @@ class Table(Generic[R]):
         scope = self._scoped(session, where)
         return bool(await session.connection.fetch(f"SELECT 1 FROM {self.name}{_clause(scope)} LIMIT 1", scope.values))
 
-    async def page(self, session: Session, request: PageRequest, where: Where = EVERYTHING) -> Page[R]:
+    async def page(
+        self, session: Session, request: PageRequest, where: Where = EVERYTHING, columns: Columns = None
+    ) -> Page[R]:
         """One page by keyset: its cost does not grow with its place in the table."""
         scope = self._scoped(session, where) & self._beyond(request)
-        sql = f"{self._select}{_clause(scope)} ORDER BY {order_of(request)} LIMIT {request.limit + 1}"
+        reading = self._of_page(session, request, columns, "id")
+        sql = f"{reading.select}{_clause(scope)} ORDER BY {order_of(request)} LIMIT {request.limit + 1}"
         if request.offset:
             sql += f" OFFSET {request.offset}"
-        return page_of(self._rows(session, await session.connection.fetch(sql, scope.values)), request)
+        return page_of(self._rows(session, reading, await session.connection.fetch(sql, scope.values)), request)
 
     async def pages(
-        self, session: Session, parent: str, ids: Collection[int], request: PageRequest, where: Where = EVERYTHING
+        self,
+        session: Session,
+        parent: str,
+        ids: Collection[int],
+        request: PageRequest,
+        where: Where = EVERYTHING,
+        columns: Columns = None,
     ) -> dict[int, Page[R]]:
         """The same page below each of several parents, by one statement."""
-        scope = self._scoped(session, where) & self._beyond(request) & one_of(parent, ids)
-        columns = ", ".join(self.columns)
+        scope = self._scoped(session, where) & self._beyond(request) & one_of(parent, dict.fromkeys(ids))
+        reading = self._of_page(session, request, columns, "id", parent)
         sql = (
-            f"SELECT {columns} FROM (SELECT {columns}, row_number() OVER (PARTITION BY {parent} "
+            f"SELECT {reading.columns} FROM (SELECT {reading.columns}, row_number() OVER (PARTITION BY {parent} "
             f"ORDER BY {order_of(request)}) AS place FROM {self.name}{_clause(scope)}) AS ranked "
             f"WHERE place <= {request.limit + 1} ORDER BY {parent}, place"
         )
         found: dict[int, list[R]] = {id: [] for id in ids}
-        for row in self._rows(session, await session.connection.fetch(sql, scope.values)):
+        for row in self._rows(session, reading, await session.connection.fetch(sql, scope.values)):
             found[getattr(row, parent)].append(row)
         return {id: page_of(rows, request) for id, rows in found.items()}
 
@@ -229,8 +253,9 @@ class Table(Generic[R]):
 
     async def all_locked(self, session: WriteSession, where: Where) -> list[R]:
         scope = self._scoped(session, where)
-        sql = f"{self._select}{_clause(scope)} ORDER BY id{session.database.lock_clause}"
-        return self._rows(session, await session.connection.fetch(sql, scope.values))
+        reading = self._reading(session, None)
+        sql = f"{reading.select}{_clause(scope)} ORDER BY id{session.database.lock_clause}"
+        return self._rows(session, reading, await session.connection.fetch(sql, scope.values))
 
     async def add(self, session: WriteSession, row: R) -> R:
         """Inserts the row, whose id is given by the database."""
@@ -322,24 +347,19 @@ class Table(Generic[R]):
             scope = Where(f"{self._owner} = ?", (session.owner,)) & scope
         return scope
 
-    def _rows(self, session: Session, raw: Iterable[Iterable[Any]]) -> list[R]:
-        make = cast(Any, self.row)._make
-        engine = type(session.database)
-        decoders = self._decoders.get(engine)
-        if decoders is None:
-            found = [(place, session.database.decoder(self.types[name])) for place, name in enumerate(self.columns)]
-            decoders = self._decoders[engine] = [(place, decode) for place, decode in found if decode is not None]
-        rows: list[R] = []
-        if not decoders:
-            rows = [make(values) for values in raw]
-            self._note_owners(session, rows)
-            return rows
-        for values in raw:
-            cells = list(values)
-            for place, decode in decoders:
-                if cells[place] is not None:
-                    cells[place] = decode(cells[place])
-            rows.append(make(cells))
+    def _reading(self, session: Session, columns: Columns, *always: str) -> Reading[R]:
+        """How rows are read: whole ones within a command, which notes whose they are, and where it is not known what
+        is told of them."""
+        if columns is None or isinstance(session, WriteSession) or not self.types.keys() >= set(columns):
+            return self._readings.whole(session.database)
+        return self._readings.told(session.database, (*columns, *always))
+
+    def _of_page(self, session: Session, request: PageRequest, columns: Columns, *always: str) -> Reading[R]:
+        """The same for a page. Cursors of another order than that of the ids are made of whole rows."""
+        return self._reading(session, columns if request.sort.column == "id" else None, *always)
+
+    def _rows(self, session: Session, reading: Reading[R], stored: Rows) -> list[R]:
+        rows = reading.rows(stored)
         self._note_owners(session, rows)
         return rows
 

@@ -21,6 +21,7 @@ from schema.calls import Call, Disconnected
 from schema.decoding import DecodingError, canonical, decode
 from schema.errors import Code, DomainError, internal
 from schema.execution import Answer, NotSubscribed, Result, error_of, execute, subscribe
+from schema.scalars import json
 
 log = structlog.get_logger("arcbilling.rest")
 
@@ -118,10 +119,10 @@ class RestApp:
                 return failure(error_of(result.errors[0], call.request_id), call.request_id)
             assert result.data is not None
             if plan.route.is_log:
-                return event_log.page(plan, result.data["data"], variables)
+                return event_log.page(plan, result, variables)
             if plan.route.is_list:
-                return _list(plan, result.data["data"], variables, query)
-            return _object(plan, result.data["data"])
+                return _list(plan, result, variables, query)
+            return _object(plan, result)
 
         return await execute(self._schema, plan.operation, variables, context, render, asked)
 
@@ -182,15 +183,18 @@ def failure(error: DomainError, request_id: str) -> Answer:
     return Answer(error.status, orjson.dumps({"status": "error", "error": content}), headers)
 
 
-def _object(plan: Plan, data: Any) -> Answer:
-    shown = plan.convert(data)
+def _object(plan: Plan, result: Result) -> Answer:
+    assert result.data is not None
+    (shown,) = plan.shown([result.data["data"]], is_plain=result.is_plain)
     headers = dict(JSON)
     if plan.route.status == 201:
         headers["location"] = f"{PREFIX}{plan.route.path}/{shown['id']}"
-    return Answer(plan.route.status, orjson.dumps({"status": "success", "data": shown}), headers)
+    return Answer(plan.route.status, json({"status": "success", "data": shown}), headers)
 
 
-def _list(plan: Plan, data: Any, variables: Mapping[str, Any], query: str) -> Answer:
+def _list(plan: Plan, result: Result, variables: Mapping[str, Any], query: str) -> Answer:
+    assert result.data is not None
+    data = result.data["data"]
     page = data["pageInfo"]
     more, cursor = page["hasNextPage"], page["endCursor"] if page["hasNextPage"] else None
     meta: dict[str, Any] = {"per_page": variables["first"], "has_more": more, "next_cursor": cursor}
@@ -204,8 +208,8 @@ def _list(plan: Plan, data: Any, variables: Mapping[str, Any], query: str) -> An
         following = {name: value for name, value in given.items() if name not in ("page", "cursor")}
         path = plan.route.path.replace("{id}", variables.get("id", ""))
         headers["link"] = f'<{PREFIX}{path}?{urlencode({**following, "cursor": cursor})}>; rel="next"'
-    body = {"status": "success", "data": [plan.convert(node) for node in data["nodes"]], "meta": meta}
-    return Answer(200, orjson.dumps(body), headers)
+    body = {"status": "success", "data": plan.shown(data["nodes"], is_plain=result.is_plain), "meta": meta}
+    return Answer(200, json(body), headers)
 
 
 def _not_allowed(method: str, path: str, allowed: str) -> DomainError:

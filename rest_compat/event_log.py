@@ -5,14 +5,13 @@ from contextlib import aclosing
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
-
 from rest_compat.plans import Plan
 from rest_compat.reading import PREFIX, read_parameters, read_whole
 from schema.errors import cursor_expired, invalid_fields, sentence
 from schema.event_log import PREFIX as EVENT_PREFIX
 from schema.execution import Answer, Result, error_of
 from schema.limits import MAX_PAGE
+from schema.scalars import json
 
 STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no"}
 
@@ -41,9 +40,11 @@ def read_stream(query: str, last_event_id: str | None) -> dict[str, Any]:
     return variables | ({"after": last_event_id} if last_event_id else {})
 
 
-def page(plan: Plan, data: Any, variables: Mapping[str, Any]) -> Answer:
+def page(plan: Plan, result: Result, variables: Mapping[str, Any]) -> Answer:
     """A page of events. What follows it begins after its last one, or, where it is empty, where it began itself."""
-    events = [plan.convert(node) for node in data["nodes"]]
+    assert result.data is not None
+    data = result.data["data"]
+    events = plan.shown(data["nodes"], is_plain=result.is_plain)
     more = data["pageInfo"]["hasNextPage"]
     following = events[-1]["id"] if events else variables["after"]
     headers = {"content-type": "application/json"}
@@ -52,7 +53,7 @@ def page(plan: Plan, data: Any, variables: Mapping[str, Any]) -> Answer:
         asked = urlencode({**types, "per_page": variables["first"], "after": following})
         headers["link"] = f'<{PREFIX}{plan.route.path}?{asked}>; rel="next"'
     body = {"status": "success", "data": events, "meta": {"has_more": more, "next_after": following}}
-    return Answer(200, orjson.dumps(body), headers)
+    return Answer(200, json(body), headers)
 
 
 async def stream(plan: Plan, results: AsyncGenerator[Result], request_id: str) -> AsyncGenerator[bytes]:
@@ -62,9 +63,9 @@ async def stream(plan: Plan, results: AsyncGenerator[Result], request_id: str) -
             if result.failed:
                 raise error_of(result.errors[0], request_id)
             assert result.data is not None
-            event = plan.convert(result.data["data"])
+            (event,) = plan.shown([result.data["data"]], is_plain=result.is_plain)
             head = f"id: {event['id']}\nevent: {event['event']}\ndata: "
-            yield head.encode() + orjson.dumps(event) + b"\n\n"
+            yield head.encode() + json(event) + b"\n\n"
 
 
 def _unknown(given: Mapping[str, str], *known: str) -> dict[str, str]:

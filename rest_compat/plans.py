@@ -28,6 +28,7 @@ from graphql import (
 )
 from strawberry.types.field import StrawberryField
 
+from executor import PROMISE, Reads
 from rest_compat.routes import ROUTES, Route
 from schema.checks import Member, Shape
 from schema.documents import Operation, prepare
@@ -58,6 +59,8 @@ class Output:
     members: tuple["Output", ...] = ()
     is_integer_id: bool = False
     """Whether it is a typed id, which is shown as its integer; those of events are shown as they are."""
+    is_told_plain: bool = False
+    """Whether a plain operation tells it as REST shows it."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,15 @@ class Plan:
     type: GraphQLObjectType | GraphQLInterfaceType
     """What is answered; of a list, one of its objects."""
     output: tuple[Output, ...]
-    convert: Convert
+    convert: Convert | None
     """From GraphQL's data to REST's: integer ids, lower-case enums."""
+    convert_plain: Convert | None
+    """The same of what a plain operation tells: it has done nearly all of it, and this the rest; None for nothing."""
+
+    def shown(self, objects: list[Any], *, is_plain: bool) -> list[Any]:
+        """Objects as REST shows them."""
+        convert = self.convert_plain if is_plain else self.convert
+        return objects if convert is None else [convert(one) for one in objects]
 
 
 @cache
@@ -124,14 +134,15 @@ def _compile(schema: GraphQLSchema, route: Route, whole: DocumentNode, definitio
     sort = root.arguments.members.get("sort")
     return Plan(
         route=route,
-        operation=prepare(schema, document, definition),
+        operation=prepare(schema, document, definition, is_plain=True),
         root=root,
         body=_body(root) if is_mutation else Shape({}, dict),
         filter=_without(_shape(root.arguments.members.get("filter")), route.below),
         sorts={_sort_text(one): one.name for one in sort.type} if sort is not None else {},
         type=answered,
         output=output,
-        convert=_object(output),
+        convert=_object(output, is_plain=False),
+        convert_plain=_object(output, is_plain=True),
     )
 
 
@@ -209,7 +220,8 @@ def _outputs(
             field = parent.fields[node.name.value]
             below = tuple(_outputs(node.selection_set, field.type, fragments)) if node.selection_set else ()
             name = node.alias.value if node.alias else node.name.value
-            outputs.append(Output(name, field.type, field.description or "", below, _is_integer_id(field)))
+            is_id = _is_integer_id(field)
+            outputs.append(Output(name, field.type, field.description or "", below, is_id, _is_told_plain(field)))
     return outputs
 
 
@@ -219,11 +231,20 @@ def _is_integer_id(field: GraphQLField) -> bool:
     return graphql.get_named_type(field.type) is graphql.GraphQLID and not untyped
 
 
+def _is_told_plain(field: GraphQLField) -> bool:
+    promise = field.extensions.get(PROMISE)
+    is_enum = isinstance(graphql.get_named_type(field.type), GraphQLEnumType)
+    return is_enum or (isinstance(promise, Reads) and promise.is_made)
+
+
 # From GraphQL's data to REST's
 
 
-def _object(members: tuple[Output, ...]) -> Convert:
-    converters = [(one.name, convert) for one in members if (convert := _converter(one)) is not None]
+def _object(members: tuple[Output, ...], *, is_plain: bool) -> Convert | None:
+    found = [(one.name, _converter(one, is_plain=is_plain)) for one in members]
+    converters = [(name, convert) for name, convert in found if convert is not None]
+    if not converters:
+        return None
 
     def convert_object(value: Any) -> Any:
         for name, convert in converters:
@@ -234,11 +255,11 @@ def _object(members: tuple[Output, ...]) -> Convert:
     return convert_object
 
 
-def _converter(output: Output) -> Convert | None:
+def _converter(output: Output, *, is_plain: bool) -> Convert | None:
     inner: Convert | None = None
     if output.members:
-        inner = _object(output.members)
-    else:
+        inner = _object(output.members, is_plain=is_plain)
+    elif not (is_plain and output.is_told_plain):
         named = graphql.get_named_type(output.type)
         if isinstance(named, GraphQLEnumType):
             values = {name: str(value.value) for name, value in named.values.items()}

@@ -1,7 +1,7 @@
 """API keys: who may call, for what, from where, until when. A key is shown once and stored as its digest."""
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,6 +15,7 @@ from models.clients import ClientRow
 from resolvers import api_keys, clients
 from resolvers.database import Database
 from resolvers.filters import matching
+from resolvers.reading import Columns
 from resolvers.tables import Session, Where
 from schema import keys
 from schema.actors import Actor, ActorKind, Scope, includes, read_scopes
@@ -57,10 +58,10 @@ class ApiKey(Node):
         """Networks (CIDR) that it may be used from; empty for any."""
         return row.networks.split()
 
-    @relation(Client | None, requires=Scope.CLIENTS_READ)
-    async def client(root: ApiKeyRow, context: Context) -> ClientRow | None:
+    @relation(Client | None, requires=Scope.CLIENTS_READ, by="client_id")
+    async def client(ids: list[int], context: Context, columns: Columns) -> Sequence[ClientRow | None]:
         """The client that it is bound to."""
-        return None if root.client_id is None else await context.load("clients", root.client_id, clients.table.each)
+        return await context.each(clients.table, ids, columns)
 
 
 class NewApiKey(NamedTuple):

@@ -14,6 +14,7 @@ from models.clients import ClientRow
 from models.enums import ClientStatus, InvoiceStatus, ServiceStatus
 from resolvers import api_keys, clients, invoices, module_calls, services, tickets
 from resolvers.filters import matching
+from resolvers.reading import Columns
 from resolvers.tables import Where
 from schema import erasure
 from schema.actors import Scope
@@ -67,48 +68,51 @@ class Client(Node):
         requires=Scope.SERVICES_READ,
     )
     async def services(
-        root: ClientRow,
+        ids: list[int],
         context: Context,
+        columns: Columns,
         first: First = DEFAULT_PAGE,
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Slice:
+    ) -> list[Slice]:
         """The client's services, the oldest first."""
         request = page_request(services.table, None, first, after, last, before)
-        return await below(context, services.table, "client_id", root.id, request, matching())
+        return await below(context, services.table, "client_id", ids, columns, request)
 
     @relation(
         Connection[Annotated["Invoice", strawberry.lazy("schema.invoices")]],  # type: ignore[name-defined] # noqa: F821
         requires=Scope.INVOICES_READ,
     )
     async def invoices(
-        root: ClientRow,
+        ids: list[int],
         context: Context,
+        columns: Columns,
         first: First = DEFAULT_PAGE,
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Slice:
+    ) -> list[Slice]:
         """The client's invoices, the oldest first."""
         request = page_request(invoices.table, None, first, after, last, before)
-        return await below(context, invoices.table, "client_id", root.id, request, matching())
+        return await below(context, invoices.table, "client_id", ids, columns, request)
 
     @relation(
         Connection[Annotated["Ticket", strawberry.lazy("schema.tickets")]],  # type: ignore[name-defined] # noqa: F821
         requires=Scope.TICKETS_READ,
     )
     async def tickets(
-        root: ClientRow,
+        ids: list[int],
         context: Context,
+        columns: Columns,
         first: First = DEFAULT_PAGE,
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Slice:
+    ) -> list[Slice]:
         """The client's tickets, the oldest first."""
         request = page_request(tickets.table, None, first, after, last, before)
-        return await below(context, tickets.table, "client_id", root.id, request, matching())
+        return await below(context, tickets.table, "client_id", ids, columns, request)
 
 
 class DeletedRow(NamedTuple):

@@ -13,6 +13,7 @@ import strawberry
 
 from resolvers.filters import created
 from resolvers.paging import BY_ID, Cursor, Page, PageRequest, Sort
+from resolvers.reading import Columns
 from resolvers.tables import EVERYTHING, Session, Table, Where
 from schema import limits
 from schema.actors import Policy, Scope
@@ -76,6 +77,7 @@ class Slice:
     nodes: list[Any]
     has_next_page: bool
     has_previous_page: bool
+    table: Table[Any]
     sort: Sort
     count: Callable[[], Awaitable[int]]
 
@@ -85,15 +87,18 @@ class Slice:
 
     @property
     def edges(self) -> list["EdgeRow"]:
-        return [EdgeRow(cursor_of(node, self.sort), node) for node in self.nodes]
+        return [EdgeRow(self._cursor_of(node), node) for node in self.nodes]
 
     @property
     def start_cursor(self) -> str | None:
-        return cursor_of(self.nodes[0], self.sort) if self.nodes else None
+        return self._cursor_of(self.nodes[0]) if self.nodes else None
 
     @property
     def end_cursor(self) -> str | None:
-        return cursor_of(self.nodes[-1], self.sort) if self.nodes else None
+        return self._cursor_of(self.nodes[-1]) if self.nodes else None
+
+    def _cursor_of(self, row: Any) -> str:
+        return cursor_of(row, self.sort, self.table.row)
 
 
 @dataclass(frozen=True)
@@ -135,13 +140,13 @@ def sort_of(sort: Enum | Sort | None) -> Sort:
     return Sort(column, bool(mark))
 
 
-def connection(page: Page[Any], request: PageRequest, count: Callable[[], Awaitable[int]]) -> Slice:
-    return Slice(page.rows, page.has_next, page.has_previous, request.sort, count)
+def connection(page: Page[Any], table: Table[Any], request: PageRequest, count: Callable[[], Awaitable[int]]) -> Slice:
+    return Slice(page.rows, page.has_next, page.has_previous, table, request.sort, count)
 
 
-def cursor_of(row: Any, sort: Sort) -> str:
+def cursor_of(row: Any, sort: Sort, of: type) -> str:
     value = getattr(row, sort.column)
-    text = orjson.dumps([_written(sort, type(row)), value.isoformat() if isinstance(value, date) else value, row.id])
+    text = orjson.dumps([_written(sort, of), value.isoformat() if isinstance(value, date) else value, row.id])
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
@@ -191,6 +196,19 @@ def lists(
             filter: Any = None,
             sort: Any = None,
         ) -> Slice:
+            return await looking_ahead(context, None, first, after, last, before, offset, filter, sort)
+
+        async def looking_ahead(
+            context: Context,
+            columns: Columns,
+            first: int | None = DEFAULT_PAGE,
+            after: str | None = None,
+            last: int | None = None,
+            before: str | None = None,
+            offset: int | None = 0,
+            filter: Any = None,
+            sort: Any = None,
+        ) -> Slice:
             request = page_request(table, sort or unsorted, first, after, last, before, offset)
             where = EVERYTHING
             if filter is not None:
@@ -199,31 +217,35 @@ def lists(
             async def count() -> int:
                 return await table.count(context.session, where)
 
-            return connection(await table.page(context.session, request, where), request, count)
+            return connection(await table.page(context.session, request, where, columns), table, request, count)
 
         listing.__annotations__["filter"] = get_type_hints(fitting)["filter"] | None
         listing.__annotations__["sort"] = sort | None
         listing.__name__, listing.__module__, listing.__doc__ = fitting.__name__, fitting.__module__, fitting.__doc__
-        query(Connection[of], requires=requires)(listing)
+        query(Connection[of], requires=requires, looking_ahead=looking_ahead)(listing)
         LISTS[listing.__name__.rstrip("_")] = table
         return fitting
 
     return declare
 
 
-async def below(context: Context, table: Table[Any], parent: str, id: int, request: PageRequest, where: Where) -> Slice:
-    """A page below one object; those below several objects are read, and counted, by one statement each."""
-
-    async def pages(session: Session, ids: list[int]) -> list[Page[Any]]:
-        found = await table.pages(session, parent, ids, request, where)
-        return [found[id] for id in ids]
+async def below(
+    context: Context,
+    table: Table[Any],
+    parent: str,
+    ids: list[int],
+    columns: Columns,
+    request: PageRequest,
+    where: Where = EVERYTHING,
+) -> list[Slice]:
+    """A page below each of several objects; they are read, and counted, by one statement each."""
 
     async def counts(session: Session, ids: list[int]) -> list[int]:
         found = await table.counts(session, parent, ids, where)
         return [found[id] for id in ids]
 
-    async def count() -> int:
-        return await context.load(("count", table.name, parent, where), id, counts)
+    def count(id: int) -> Callable[[], Awaitable[int]]:
+        return lambda: context.load(("count", table.name, parent, where), id, counts)
 
-    page = await context.load((table.name, parent, request, where), id, pages)
-    return connection(page, request, count)
+    pages = await table.pages(context.session, parent, ids, request, where, columns)
+    return [connection(pages[id], table, request, count(id)) for id in ids]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
@@ -16,6 +16,7 @@ from resolvers.database import Database
 from resolvers.feed import Feed
 from resolvers.idempotency import IdempotencyRequest
 from resolvers.paging import PageRequest
+from resolvers.reading import Columns
 from resolvers.tables import MAX_ROWS, Session, Table, TooManyRows, WriteSession
 from resolvers.unit_of_work import Unit
 from schema.actors import Actor
@@ -80,13 +81,17 @@ class Context:
         assert self.unit.session is not None, "a command that writes has begun"
         return self.unit.session
 
-    async def load(self, name: object, key: K, batch: Callable[[Session, list[K]], Awaitable[list[V]]]) -> V:
+    async def each(self, table: Table[R], ids: list[int], columns: Columns) -> list[R | None]:
+        """The rows of the ids, in their order."""
+        return await table.each(self.session, ids, columns)
+
+    async def load(self, name: object, key: K, batch: Callable[[Session, list[K]], Awaitable[Sequence[V]]]) -> V:
         """Reads one of many by one statement for all that are asked for together; `name` tells loaders apart."""
         loader = self._loaders.get(name)
         if loader is None:
 
             async def load_many(keys: list[K]) -> list[V]:
-                return await batch(self.session, keys)
+                return list(await batch(self.session, keys))
 
             loader = self._loaders[name] = DataLoader(load_fn=load_many)
         elif _is_left(loader):
@@ -102,34 +107,41 @@ class Context:
                 future.cancel()
 
     async def below(
-        self, table: Table[R], parent: str, id: int, *, text: str | None = None, latest: int | None = None
-    ) -> list[R]:
-        """The rows of a list without pages, below one object; refused when the operation holds too much of them.
+        self,
+        table: Table[R],
+        parent: str,
+        ids: list[int],
+        columns: Columns,
+        *,
+        text: str | None = None,
+        latest: int | None = None,
+    ) -> list[list[R]]:
+        """The rows of lists without pages, below each object; refused when the operation holds too much of them.
 
         No page size bounds such lists, so the operation's cost does not tell how long they are. `text` names a column
         of long texts, which are counted too. `latest` tells how many of them are shown, where the others are not.
         """
         most = self.most_rows or MAX_ROWS
-
-        async def each(session: Session, ids: list[int]) -> list[list[R]]:
-            if text is not None and len(ids) > 1:
-                _, characters = await table.extent(session, parent, ids, text, latest)
-                _hold(_OF_TEXT, self._text + characters, MAX_TEXT)  # each character takes at least one
-            if latest is not None:
-                pages = await table.pages(session, parent, ids, PageRequest(latest, backwards=True))
-                return [pages[id].rows for id in ids]
+        what = table.name.replace("_", " ")
+        if text is not None and len(ids) > 1:
+            _, characters = await table.extent(self.session, parent, ids, text, latest)
+            _hold(_OF_TEXT, self._text + characters, MAX_TEXT)  # each character takes at least one
+        if columns is not None and text is not None:
+            columns = (*columns, text)
+        if latest is not None:
+            pages = await table.pages(self.session, parent, ids, PageRequest(latest, backwards=True), columns=columns)
+            found = [pages[id].rows for id in ids]
+        else:
             try:
-                return await table.grouped(session, parent, ids, most - self._rows)
+                found = await table.grouped(self.session, parent, ids, most - self._rows, columns)
             except TooManyRows:
                 raise _too_much(what, most) from None
-
-        what = table.name.replace("_", " ")
-        rows = await self.load(table.name, id, each)
-        self._rows += len(rows)
-        self._text += sum(size_of(getattr(row, text) or "") for row in rows) if text is not None else 0
+        self._rows += sum(map(len, found))
+        if text is not None:
+            self._text += sum(size_of(getattr(row, text) or "") for rows in found for row in rows)
         _hold(what, self._rows, most)  # what was read once may be shown again, and again
         _hold(_OF_TEXT, self._text, MAX_TEXT)
-        return rows
+        return found
 
     def hold(self, text: int) -> None:
         """Counts bytes of texts that are answered; refused when the operation holds too much of them."""

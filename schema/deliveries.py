@@ -1,5 +1,6 @@
 """Deliveries: one event for one webhook, and every attempt at it. The dispatcher makes them; staff may ask for more."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -9,9 +10,11 @@ import strawberry
 
 from arcbilling import clock
 from models.enums import AttemptTrigger, DeliveryStatus, WebhookStatus
+from models.events import EventRow
 from models.webhooks import DeliveryAttemptRow, DeliveryRow, WebhookRow
 from resolvers import deliveries, outbox, recovery, webhooks
 from resolvers.filters import matching
+from resolvers.reading import Columns
 from resolvers.tables import Where
 from schema.actors import Policy, Scope
 from schema.checks import Reference
@@ -83,30 +86,29 @@ class Delivery(Node):
         return row.due_at if row.lease is None else None
 
     @relation(list[DeliveryAttempt], requires=Scope.WEBHOOKS_READ)
-    async def attempt_log(root: DeliveryRow, context: Context) -> list[DeliveryAttemptRow]:
+    async def attempt_log(ids: list[int], context: Context, columns: Columns) -> list[list[DeliveryAttemptRow]]:
         """Its attempts, the newest last; the last 50, if there are more."""
-        return await context.below(deliveries.attempts, "delivery_id", root.id, text="answer", latest=ATTEMPTS_SHOWN)
+        return await context.below(
+            deliveries.attempts, "delivery_id", ids, columns, text="answer", latest=ATTEMPTS_SHOWN
+        )
 
     @relation(
         Annotated["Webhook", strawberry.lazy("schema.webhooks")] | None,  # noqa: F821
         requires=Scope.WEBHOOKS_READ,
+        by="webhook_id",
     )
-    async def webhook(root: DeliveryRow, context: Context) -> WebhookRow | None:
+    async def webhook(ids: list[int], context: Context, columns: Columns) -> Sequence[WebhookRow | None]:
         """The webhook that it is for; null once that is deleted."""
-        return await context.load("webhooks", root.webhook_id, webhooks.table.each)
+        return await context.each(webhooks.table, ids, columns)
 
-    @relation(JSON | None, requires=Policy(Scope.EVENTS_READ, open_to_clients=False))
-    async def payload(root: DeliveryRow, context: Context) -> Any:
+    @relation(JSON | None, requires=Policy(Scope.EVENTS_READ, open_to_clients=False), by=None)
+    async def payload(rows: list[DeliveryRow], context: Context, _: Columns) -> list[Any]:
         """What is sent, without its signature; null once the event is no longer kept.
 
         It is shown to whoever may read the object that it tells of.
         """
-        if (error := context.actor.lacks(Policy.of(read_scope(root.object_type)))) is not None:
-            raise error
-        if root.event_id is None:
-            return None if root.payload is None else orjson.loads(root.payload)
-        event = await context.load("events by their rows", root.event_id, outbox.table.each)
-        return None if event is None else orjson.loads(event.payload)
+        events = await outbox.table.by_ids(context.session, {row.event_id for row in rows if row.event_id is not None})
+        return [context.actor.lacks(Policy.of(read_scope(row.object_type))) or _payload(row, events) for row in rows]
 
 
 @strawberry.enum(description="The order of a list of deliveries: by id, which is that of their creation.")
@@ -224,3 +226,9 @@ async def delivery_redeliver(context: Context, id: DeliveryId) -> DeliveryRow:
 
 def _missing(id: int) -> Any:
     raise not_found("Delivery", id)
+
+
+def _payload(row: DeliveryRow, events: Mapping[int, EventRow]) -> Any:
+    if row.event_id is None:
+        return None if row.payload is None else orjson.loads(row.payload)
+    return orjson.loads(events[row.event_id].payload) if row.event_id in events else None

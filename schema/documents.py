@@ -144,13 +144,18 @@ def chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
 
 
 def prepare(
-    schema: GraphQLSchema, document: DocumentNode, definition: OperationDefinitionNode, shelf: Shelf | None = None
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    definition: OperationDefinitionNode,
+    shelf: Shelf | None = None,
+    *,
+    is_plain: bool = False,
 ) -> Operation:
     """Prepares a validated operation; what callers have sent is compiled within the bounds of a shelf."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     documents = _split(definition, fragments) if definition.operation is OperationType.MUTATION else [document]
     name = definition.name.value if definition.name is not None else None
-    parts = tuple(Part(one, name, shelf) for one in documents)
+    parts = tuple(Part(one, name, shelf, is_plain=is_plain) for one in documents)
     return Operation(document, definition, parts, tuple(_requirements(schema, document, definition)))
 
 

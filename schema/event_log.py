@@ -1,6 +1,6 @@
 """The event log: what has happened, in the order of the commits."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +18,7 @@ from models.webhooks import WebhookRow
 from resolvers import clients, invoices, outbox, services, tickets, webhooks
 from resolvers.filters import created
 from resolvers.paging import Cursor, Sort
+from resolvers.reading import Columns
 from resolvers.tables import EVERYTHING, Where, one_of
 from schema import connections, ids
 from schema.actors import Actor, Policy, Scope
@@ -92,30 +93,30 @@ def data_of(row: EventRow) -> Any:
 class ClientEvent(Event):
     data = snapshot_field(snapshot_type(Client, PERSONAL_MEMBERS), data_of)
 
-    @relation(Client | None, requires=Scope.CLIENTS_READ)
-    async def client(root: EventRow, context: Context) -> ClientRow | None:
+    @relation(Client | None, requires=Scope.CLIENTS_READ, by="object_id")
+    async def client(ids: list[int], context: Context, columns: Columns) -> Sequence[ClientRow | None]:
         """The client as it is now; null once it was erased."""
-        return await context.load("clients", root.object_id, clients.table.each)
+        return await context.each(clients.table, ids, columns)
 
 
 @strawberry.type(description="Something that happened to a service.")
 class ServiceEvent(Event):
     data = snapshot_field(snapshot_type(Service, PERSONAL_MEMBERS), data_of)
 
-    @relation(Service | None, requires=Scope.SERVICES_READ)
-    async def service(root: EventRow, context: Context) -> ServiceRow | None:
+    @relation(Service | None, requires=Scope.SERVICES_READ, by="object_id")
+    async def service(ids: list[int], context: Context, columns: Columns) -> Sequence[ServiceRow | None]:
         """The service as it is now."""
-        return await context.load("services", root.object_id, services.table.each)
+        return await context.each(services.table, ids, columns)
 
 
 @strawberry.type(description="Something that happened to an invoice.")
 class InvoiceEvent(Event):
     data = snapshot_field(snapshot_type(Invoice, PERSONAL_MEMBERS), data_of)
 
-    @relation(Invoice | None, requires=Scope.INVOICES_READ)
-    async def invoice(root: EventRow, context: Context) -> InvoiceRow | None:
+    @relation(Invoice | None, requires=Scope.INVOICES_READ, by="object_id")
+    async def invoice(ids: list[int], context: Context, columns: Columns) -> Sequence[InvoiceRow | None]:
         """The invoice as it is now."""
-        return await context.load("invoices", root.object_id, invoices.table.each)
+        return await context.each(invoices.table, ids, columns)
 
 
 @strawberry.type(description="Something that happened to a ticket.")
@@ -125,20 +126,20 @@ class TicketEvent(Event):
         data_of,
     )
 
-    @relation(Ticket | None, requires=Scope.TICKETS_READ)
-    async def ticket(root: EventRow, context: Context) -> TicketRow | None:
+    @relation(Ticket | None, requires=Scope.TICKETS_READ, by="object_id")
+    async def ticket(ids: list[int], context: Context, columns: Columns) -> Sequence[TicketRow | None]:
         """The ticket as it is now."""
-        return await context.load("tickets", root.object_id, tickets.table.each)
+        return await context.each(tickets.table, ids, columns)
 
 
 @strawberry.type(description="Something that happened to a webhook endpoint.")
 class WebhookEvent(Event):
     data = snapshot_field(snapshot_type(Webhook, PERSONAL_MEMBERS), data_of)
 
-    @relation(Webhook | None, requires=Scope.WEBHOOKS_READ)
-    async def webhook(root: EventRow, context: Context) -> WebhookRow | None:
+    @relation(Webhook | None, requires=Scope.WEBHOOKS_READ, by="object_id")
+    async def webhook(ids: list[int], context: Context, columns: Columns) -> Sequence[WebhookRow | None]:
         """The endpoint as it is now; null once it was deleted."""
-        return await context.load("webhooks", root.object_id, webhooks.table.each)
+        return await context.each(webhooks.table, ids, columns)
 
 
 @strawberry.enum(description="The order of the event log.")
@@ -222,7 +223,9 @@ async def events(
     async def count() -> int:
         return await outbox.table.count(context.session, where)
 
-    return connections.connection(await outbox.table.page(context.session, request, where), request, count)
+    return connections.connection(
+        await outbox.table.page(context.session, request, where), outbox.table, request, count
+    )
 
 
 LISTS["events"] = outbox.table

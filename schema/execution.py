@@ -14,6 +14,7 @@ import graphql
 import structlog
 from graphql import GraphQLError, GraphQLSchema
 
+from executor import PlainResult
 from resolvers import idempotency, unit_of_work
 from resolvers.database import DatabaseUnavailable, UniqueViolation
 from resolvers.idempotency import Answer, AnswerErased, IdempotencyRequest, KeyInUse, KeyReused, Replay
@@ -43,6 +44,8 @@ class Result:
     errors: tuple[GraphQLError, ...] = ()
     executed: bool = True
     """Whether any field was executed: if none was, there is no data to speak of, not even null."""
+    is_plain: bool = False
+    """Whether a plain operation told it: enums by their values, ids as integers."""
 
     @property
     def failed(self) -> bool:
@@ -174,7 +177,7 @@ async def _run_parts(
         if result.data is None:
             return Result(None, tuple(errors), executed=result.executed)
         data |= result.data
-    return Result(data, tuple(errors))
+    return Result(data, tuple(errors), is_plain=result.is_plain)
 
 
 async def _unit(
@@ -226,7 +229,7 @@ async def _run(
         outcome = await _interpreted(schema, part, variables, context, root)
     errors = tuple(outcome.errors or ())
     executed = outcome.data is not None or any(error.path for error in errors)  # else the variables were refused
-    return Result(outcome.data, errors, executed)
+    return Result(outcome.data, errors, executed, isinstance(outcome, PlainResult))
 
 
 async def _interpreted(

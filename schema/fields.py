@@ -7,7 +7,7 @@ its name.
 """
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, get_type_hints
@@ -16,6 +16,8 @@ import strawberry
 from strawberry.types import Info
 from strawberry.types.field import StrawberryField
 
+from resolvers.reading import Columns
+from resolvers.tables import Session
 from schema.actors import Policy, Scope
 from schema.checks import Check, Reference, Shape, clean, shape_of_arguments
 from schema.context import Context
@@ -42,8 +44,20 @@ class Direct:
     """How a field is resolved without GraphQL's own words: from its row, the context and its cleaned arguments."""
 
     shape: Shape
-    resolve: Callable[[Any, Context, Any], Any]
+    resolve: Callable[..., Any]
     waits: bool = True
+    looks_ahead: bool = False
+    """Whether it is told as well which columns are read of the rows that it leads to."""
+
+
+@dataclass(frozen=True)
+class Leading:
+    """How a relation is resolved for many rows at once: from the values of a column in them, the context, its cleaned
+    arguments, and which columns are read of the rows that it leads to."""
+
+    shape: Shape
+    resolve: Callable[[list[Any], Context, Any, Columns], Awaitable[Sequence[Any]]]
+    by: str | None
 
 
 QUERIES: dict[str, Root] = {}
@@ -51,21 +65,31 @@ COMMANDS: dict[str, Root] = {}
 SUBSCRIPTIONS: dict[str, Root] = {}
 
 
-def query(result: Any, *, requires: Scope | Policy | None) -> Callable[[Resolver[P, R]], Resolver[P, R]]:
-    """Declares a root field that reads. `requires=None` leaves the decision to the resolver (`node`)."""
+def query(
+    result: Any, *, requires: Scope | Policy | None, looking_ahead: Callable[..., Awaitable[Any]] | None = None
+) -> Callable[[Resolver[P, R]], Resolver[P, R]]:
+    """Declares a root field that reads. `requires=None` leaves the decision to the resolver (`node`).
+
+    `looking_ahead` does the same as what is decorated, and takes as well which columns are read of its rows.
+    """
 
     def declare(function: Resolver[P, R]) -> Any:
         shape = shape_of_arguments(function)
         untyped: Callable[..., Awaitable[R]] = function
 
         async def resolve(info: Info, **arguments: Any) -> Any:
-            return await read(None, info.context, clean(shape, arguments))
+            return await untyped(info.context, **clean(shape, arguments))
 
         def read(_: None, context: Context, cleaned: dict[str, Any]) -> Awaitable[R]:
             return untyped(context, **cleaned)
 
+        def look(_: None, context: Context, cleaned: dict[str, Any], columns: Columns) -> Awaitable[Any]:
+            assert looking_ahead is not None
+            return looking_ahead(context, columns, **cleaned)
+
+        direct = Direct(shape, read) if looking_ahead is None else Direct(shape, look, looks_ahead=True)
         policy = None if requires is None else Policy.of(requires)
-        _register(QUERIES, function, resolve, Direct(shape, read), result, policy, shape, ())
+        _register(QUERIES, function, resolve, direct, result, policy, shape, ())
         return function
 
     return declare
@@ -131,27 +155,45 @@ def subscription(
     return declare
 
 
-def relation(result: Any, *, requires: Scope | Policy) -> Callable[[Callable[..., Awaitable[Any]]], Any]:
-    """Declares a field that leads to other objects; it requires the scope of what it leads to."""
+def relation(
+    result: Any, *, requires: Scope | Policy, by: str | None = "id"
+) -> Callable[[Callable[..., Awaitable[Sequence[Any]]]], Any]:
+    """Declares a field that leads to other objects; it requires the scope of what it leads to.
 
-    def declare(function: Callable[..., Awaitable[Any]]) -> Any:
+    What is decorated is asked for many rows at once: with the values of their column `by`, or the rows themselves; the
+    context; and which columns are read of the rows that it leads to, None for all. It gives a value or an error for
+    each, in their order. A row without a value in that column leads to null.
+    """
+
+    def declare(function: Callable[..., Awaitable[Sequence[Any]]]) -> Any:
         signature = inspect.signature(function)
         hints = get_type_hints(function, include_extras=True)
         parameters = list(signature.parameters.values())
-        shape = shape_of_arguments(_without_first(function, signature, hints))
+        shape = shape_of_arguments(_view(function, parameters[2:]))
 
         async def resolve(root: Any, info: Info, **arguments: Any) -> Any:
-            return await lead(root, info.context, clean(shape, arguments))
+            leading = root if by is None else getattr(root, by)
+            if leading is None:
+                return None
+            context: Context = info.context
+            cleaned = clean(shape, arguments)
 
-        def lead(root: Any, context: Context, cleaned: dict[str, Any]) -> Awaitable[Any]:
-            return function(root, context, **cleaned)
+            async def together(_: Session, values: list[Any]) -> Sequence[Any]:
+                return await lead(values, context, cleaned, None)
 
-        _sign(resolve, function, parameters[2:], hints, with_root=True)
+            return await context.load((function, *cleaned.items()), leading, together)
+
+        def lead(
+            values: list[Any], context: Context, cleaned: dict[str, Any], columns: Columns
+        ) -> Awaitable[Sequence[Any]]:
+            return function(values, context, columns, **cleaned)
+
+        _sign(resolve, function, parameters[3:], hints, with_root=True)
         return strawberry.field(
             resolver=resolve,
             graphql_type=result,
             description=_description(function, Policy.of(requires), ()),
-            metadata={"requires": Policy.of(requires), "direct": Direct(shape, lead)},
+            metadata={"requires": Policy.of(requires), "direct": Leading(shape, lead, by)},
         )
 
     return declare
@@ -284,13 +326,13 @@ def _described(name: str, hint: Any) -> Any:
     return Annotated[hint, strawberry.argument(description=_MEANINGS[name])] if name in _MEANINGS else hint
 
 
-def _without_first(
-    function: Callable[..., Any], signature: inspect.Signature, hints: Mapping[str, Any]
-) -> Callable[..., Any]:
+def _view(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> Callable[..., Any]:
+    """The function as one with these parameters alone."""
+
     @wraps(function)
     def view() -> None: ...
 
-    view.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]
+    view.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return view
 
 

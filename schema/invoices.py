@@ -1,5 +1,6 @@
 """Invoices: what is owed. Issued with a gapless number, paid, or cancelled; amounts never change afterwards."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -13,6 +14,7 @@ from models.enums import InvoiceStatus, ItemKind
 from models.invoices import InvoiceItemRow, InvoiceRow, PaymentRow
 from resolvers import clients, invoices
 from resolvers.filters import matching
+from resolvers.reading import Columns
 from resolvers.tables import Where
 from schema import money
 from schema.actors import Scope
@@ -102,19 +104,19 @@ class Invoice(Node):
         return list(allowed(row))
 
     @relation(list[InvoiceItem], requires=Scope.INVOICES_READ)
-    async def items(root: InvoiceRow, context: Context) -> list[InvoiceItemRow]:
+    async def items(ids: list[int], context: Context, columns: Columns) -> list[list[InvoiceItemRow]]:
         """Its lines."""
-        return await context.below(invoices.items, "invoice_id", root.id)
+        return await context.below(invoices.items, "invoice_id", ids, columns)
 
     @relation(list[Payment], requires=Scope.INVOICES_READ)
-    async def payments(root: InvoiceRow, context: Context) -> list[PaymentRow]:
+    async def payments(ids: list[int], context: Context, columns: Columns) -> list[list[PaymentRow]]:
         """What was received for it, the oldest first."""
-        return await context.below(invoices.payments, "invoice_id", root.id)
+        return await context.below(invoices.payments, "invoice_id", ids, columns)
 
-    @relation(Client | None, requires=Scope.CLIENTS_READ)
-    async def client(root: InvoiceRow, context: Context) -> ClientRow | None:
+    @relation(Client | None, requires=Scope.CLIENTS_READ, by="client_id")
+    async def client(ids: list[int], context: Context, columns: Columns) -> Sequence[ClientRow | None]:
         """Who owes it; null once the client was erased."""
-        return await context.load("clients", root.client_id, clients.table.each)
+        return await context.each(clients.table, ids, columns)
 
 
 @strawberry.enum(description="The order of a list of invoices.")

@@ -1,6 +1,7 @@
 """Module calls: what is to be done on servers. Queued by the command that decided it; made after its commit."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from models.services import ServiceRow
 from provisioning.protocol import ModuleError
 from resolvers import clients, module_calls, servers, services
 from resolvers.filters import matching
+from resolvers.reading import Columns
 from resolvers.tables import Where
 from schema import ids
 from schema.actors import Policy, Scope
@@ -64,17 +66,16 @@ class ModuleCall(Node):
     @relation(
         Annotated["Service", strawberry.lazy("schema.services")] | None,  # noqa: F821
         requires=Scope.SERVICES_READ,
+        by="service_id",
     )
-    async def service(root: ModuleCallRow, context: Context) -> ServiceRow | None:
+    async def service(ids: list[int], context: Context, columns: Columns) -> Sequence[ServiceRow | None]:
         """The service that it is for."""
-        return await context.load("services", root.service_id, services.table.each)
+        return await context.each(services.table, ids, columns)
 
-    @relation(Server | None, requires=Scope.SERVERS_READ)
-    async def server(root: ModuleCallRow, context: Context) -> ServerRow | None:
+    @relation(Server | None, requires=Scope.SERVERS_READ, by="server_id")
+    async def server(ids: list[int], context: Context, columns: Columns) -> Sequence[ServerRow | None]:
         """The server that it concerns."""
-        if root.server_id is None:
-            return None
-        return await context.load("servers", root.server_id, servers.table.each)
+        return await context.each(servers.table, ids, columns)
 
 
 @strawberry.enum(description="The order of a list of module calls.")

@@ -19,11 +19,14 @@ MOST_FIELDS = 20_000
 class Part:
     """A document with one operation that is executed as a whole: a query, or one root field of a mutation."""
 
-    def __init__(self, document: DocumentNode, name: str | None, shelf: "Shelf | None" = None) -> None:
+    def __init__(
+        self, document: DocumentNode, name: str | None, shelf: "Shelf | None" = None, *, is_plain: bool = False
+    ) -> None:
         self.document = document
         self.name = name
         """The operation's; None where it has none."""
         self._shelf = shelf
+        self._is_plain = is_plain
         self._compiled: Compiled | None = None
         self._uses_before = 0 if shelf is None else USES_BEFORE
         self._is_supported = True
@@ -35,7 +38,9 @@ class Part:
                 self._uses_before = max(0, self._uses_before - 1)
                 return None
             try:
-                self._compiled = compile_operation(introspection.executable(schema), self.document, self.name)
+                self._compiled = compile_operation(
+                    introspection.executable(schema), self.document, self.name, is_plain=self._is_plain
+                )
             except Unsupported:
                 self._is_supported = False
                 return None

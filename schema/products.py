@@ -1,5 +1,6 @@
 """Products and their prices: what is sold, for how much, in which currency and cycle."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -15,6 +16,7 @@ from models.servers import ServerGroupRow
 from provisioning.registry import NONE
 from resolvers import products, servers
 from resolvers.filters import matching
+from resolvers.reading import Columns
 from resolvers.tables import Where
 from schema import money
 from schema.actors import Policy, Scope
@@ -87,22 +89,20 @@ class Product(Node):
     created_at: datetime = plain("When the product was created.", extra=True)
     updated_at: datetime = plain("When the product was last changed.", extra=True)
 
-    @relation(list[ModuleOption], requires=STAFF)
-    async def module_options(root: ProductRow, context: Context) -> list[Option]:
+    @relation(list[ModuleOption], requires=STAFF, by=None)
+    async def module_options(rows: list[ProductRow], _: Context, __: Columns) -> list[list[Option]]:
         """What its module is told with each call."""
-        return [Option(*pair) for pair in options_of(root).items()]
+        return [[Option(*pair) for pair in options_of(row).items()] for row in rows]
 
     @relation(list[Price], requires=Scope.PRODUCTS_READ)
-    async def pricing(root: ProductRow, context: Context) -> list[PriceRow]:
+    async def pricing(ids: list[int], context: Context, columns: Columns) -> list[list[PriceRow]]:
         """Its prices. A cycle and currency without one is not sold."""
-        return await context.below(products.prices, "product_id", root.id)
+        return await context.below(products.prices, "product_id", ids, columns)
 
-    @relation(ServerGroup | None, requires=Scope.SERVERS_READ)
-    async def server_group(root: ProductRow, context: Context) -> ServerGroupRow | None:
+    @relation(ServerGroup | None, requires=Scope.SERVERS_READ, by="server_group_id")
+    async def server_group(ids: list[int], context: Context, columns: Columns) -> Sequence[ServerGroupRow | None]:
         """The group of servers that its services are placed in."""
-        if root.server_group_id is None:
-            return None
-        return await context.load("server groups", root.server_group_id, servers.groups.each)
+        return await context.each(servers.groups, ids, columns)
 
 
 @strawberry.enum(description="The order of a list of products.")

@@ -1,10 +1,11 @@
-"""The scalars Money, Date and DateTime: exact in, exact out."""
+"""The scalars Money, Date and DateTime: exact in, exact out. Moments and dates are what they are until `json`."""
 
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NewType
 
+import orjson
 import strawberry
 from graphql import FloatValueNode, IntValueNode, StringValueNode, ValueNode
 from strawberry.types.scalar import ScalarDefinition
@@ -61,6 +62,11 @@ def _identity(value: Any) -> Any:
     return value
 
 
+def json(value: Any) -> bytes:
+    """What an operation came to, as JSON: moments and dates are written here, all at once."""
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS)
+
+
 SCALARS: dict[object, ScalarDefinition] = {
     Decimal: strawberry.scalar(
         name="Money",
@@ -76,13 +82,13 @@ SCALARS: dict[object, ScalarDefinition] = {
     date: strawberry.scalar(
         name="Date",
         description="A calendar date, `2026-01-31`, in the billing timezone.",
-        serialize=date.isoformat,
+        serialize=_identity,
         parse_value=read_date,
     ),
     datetime: strawberry.scalar(
         name="DateTime",
         description="A moment in UTC in whole seconds, `2026-01-31T12:00:00Z` (RFC 3339). Offsets are accepted.",
-        serialize=write_time,
+        serialize=_identity,
         parse_value=read_moment,
     ),
     JSON: strawberry.scalar(

@@ -1,5 +1,6 @@
 """Servers that host services, and the groups that they are chosen from."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from models.servers import ServerGroupRow, ServerRow
 from provisioning.registry import NONE, is_automatic
 from resolvers import servers
 from resolvers.filters import matching
+from resolvers.reading import Columns
 from resolvers.tables import EVERYTHING, Where
 from schema.actors import Scope
 from schema.checks import NEVER_NULL, Between, Reference, Text, host_name
@@ -56,16 +58,17 @@ class ServerGroup(Node):
 
     @relation(Connection[Annotated["Server", strawberry.lazy("schema.servers")]], requires=Scope.SERVERS_READ)
     async def servers(
-        root: ServerGroupRow,
+        ids: list[int],
         context: Context,
+        columns: Columns,
         first: First = DEFAULT_PAGE,
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Slice:
+    ) -> list[Slice]:
         """The servers of the group, the oldest first."""
         request = page_request(servers.table, None, first, after, last, before)
-        return await below(context, servers.table, "server_group_id", root.id, request, matching())
+        return await below(context, servers.table, "server_group_id", ids, columns, request)
 
 
 @strawberry.type(description="A server. Its credentials can be written and never be read.")
@@ -81,12 +84,10 @@ class Server(Node):
     created_at: datetime = plain("When the server was created.", extra=True)
     updated_at: datetime = plain("When the server was last changed.", extra=True)
 
-    @relation(ServerGroup | None, requires=Scope.SERVERS_READ)
-    async def server_group(root: ServerRow, context: Context) -> ServerGroupRow | None:
+    @relation(ServerGroup | None, requires=Scope.SERVERS_READ, by="server_group_id")
+    async def server_group(ids: list[int], context: Context, columns: Columns) -> Sequence[ServerGroupRow | None]:
         """The group that it is in."""
-        if root.server_group_id is None:
-            return None
-        return await context.load("server groups", root.server_group_id, servers.groups.each)
+        return await context.each(servers.groups, ids, columns)
 
 
 @strawberry.enum(description="The order of a list of servers.")

@@ -1,5 +1,6 @@
 """Services: what clients hold. Sold at a frozen price, provisioned, suspended and lifted, ended."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -22,6 +23,7 @@ from models.services import ServiceRow
 from provisioning.registry import NONE, is_automatic
 from resolvers import clients, invoices, module_calls, products, servers, services
 from resolvers.filters import matching
+from resolvers.reading import Columns
 from resolvers.tables import Where
 from schema.actors import Policy, Scope
 from schema.checks import Reference, Text
@@ -51,7 +53,7 @@ from schema.fields import (
     relation,
     wanted,
 )
-from schema.ids import Kind
+from schema.ids import Kind, write
 from schema.invoices import cancel_invoice
 from schema.module_calls import STAFF, ModuleCall, follow_status, set_up_account, set_up_by_hand, with_state
 from schema.moments import Since, Until
@@ -108,40 +110,40 @@ class Service(Node):
         """What may be done with it now."""
         return list(ALLOWED[row.status])
 
-    @relation(Client | None, requires=Scope.CLIENTS_READ)
-    async def client(root: ServiceRow, context: Context) -> ClientRow | None:
+    @relation(Client | None, requires=Scope.CLIENTS_READ, by="client_id")
+    async def client(ids: list[int], context: Context, columns: Columns) -> Sequence[ClientRow | None]:
         """Who holds it; null once the client was erased."""
-        return await context.load("clients", root.client_id, clients.table.each)
+        return await context.each(clients.table, ids, columns)
 
-    @relation(Product | None, requires=Scope.PRODUCTS_READ)
-    async def product(root: ServiceRow, context: Context) -> ProductRow | None:
+    @relation(Product | None, requires=Scope.PRODUCTS_READ, by="product_id")
+    async def product(ids: list[int], context: Context, columns: Columns) -> Sequence[ProductRow | None]:
         """What it is."""
-        return await context.load("products", root.product_id, products.table.each)
+        return await context.each(products.table, ids, columns)
 
-    @relation(Server | None, requires=Scope.SERVERS_READ)
-    async def server(root: ServiceRow, context: Context) -> ServerRow | None:
+    @relation(Server | None, requires=Scope.SERVERS_READ, by="server_id")
+    async def server(ids: list[int], context: Context, columns: Columns) -> Sequence[ServerRow | None]:
         """Where it is hosted."""
-        if root.server_id is None:
-            return None
-        return await context.load("servers", root.server_id, servers.table.each)
+        return await context.each(servers.table, ids, columns)
 
     @relation(Connection[ModuleCall], requires=STAFF)
     async def module_calls(
-        root: ServiceRow,
+        ids: list[int],
         context: Context,
+        columns: Columns,
         first: First = DEFAULT_PAGE,
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Slice:
+    ) -> list[Slice]:
         """What its module was asked to do, the newest last."""
         request = page_request(module_calls.table, None, first, after, last, before)
-        return await below(context, module_calls.table, "service_id", root.id, request, matching())
+        return await below(context, module_calls.table, "service_id", ids, columns, request)
 
     @relation(strawberry.ID | None, requires=Scope.SERVICES_READ)
-    async def invoice_id(root: ServiceRow, context: Context) -> str | None:
+    async def invoice_id(ids: list[int], context: Context, _: Columns) -> list[str | None]:
         """The invoice of its first period, if one was issued."""
-        return await context.load("first invoices", root.id, _first_invoices)
+        found = await invoices.first_of_services(context.session, ids)
+        return [None if (invoice := found.get(id)) is None else write(Kind.INVOICE, invoice) for id in ids]
 
 
 @strawberry.enum(description="The order of a list of services.")
@@ -358,8 +360,3 @@ async def stored(context: Context, before: ServiceRow, after: ServiceRow, happen
 
 def _missing(id: int) -> Any:
     raise not_found("Service", id)
-
-
-async def _first_invoices(session: Any, ids: list[int]) -> list[str | None]:
-    found = await invoices.first_of_services(session, ids)
-    return [None if (id := found.get(service)) is None else f"{Kind.INVOICE.value}_{id}" for service in ids]

@@ -1,5 +1,6 @@
 """Support tickets: what clients ask and staff answer."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from models.enums import Author, TicketPriority, TicketStatus
 from models.tickets import DepartmentRow, TicketMessageRow, TicketRow
 from resolvers import clients, tickets
 from resolvers.filters import matching
+from resolvers.reading import Columns
 from resolvers.tables import Where
 from schema.actors import Scope
 from schema.checks import NEVER_NULL, Reference, Text
@@ -82,19 +84,19 @@ class Ticket(Node):
         return list(ALLOWED[row.status])
 
     @relation(list[TicketMessage], requires=Scope.TICKETS_READ)
-    async def messages(root: TicketRow, context: Context) -> list[TicketMessageRow]:
+    async def messages(ids: list[int], context: Context, columns: Columns) -> list[list[TicketMessageRow]]:
         """Its messages, the oldest first."""
-        return await context.below(tickets.messages, "ticket_id", root.id, text="body")
+        return await context.below(tickets.messages, "ticket_id", ids, columns, text="body")
 
-    @relation(Client | None, requires=Scope.CLIENTS_READ)
-    async def client(root: TicketRow, context: Context) -> ClientRow | None:
+    @relation(Client | None, requires=Scope.CLIENTS_READ, by="client_id")
+    async def client(ids: list[int], context: Context, columns: Columns) -> Sequence[ClientRow | None]:
         """Who asks; null once the client was erased."""
-        return await context.load("clients", root.client_id, clients.table.each)
+        return await context.each(clients.table, ids, columns)
 
-    @relation(Department | None, requires=Scope.DEPARTMENTS_READ)
-    async def department(root: TicketRow, context: Context) -> DepartmentRow | None:
+    @relation(Department | None, requires=Scope.DEPARTMENTS_READ, by="department_id")
+    async def department(ids: list[int], context: Context, columns: Columns) -> Sequence[DepartmentRow | None]:
         """Who answers."""
-        return await context.load("departments", root.department_id, tickets.departments.each)
+        return await context.each(tickets.departments, ids, columns)
 
 
 @strawberry.enum(description="The order of a list of tickets.")

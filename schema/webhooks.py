@@ -13,8 +13,9 @@ from models.enums import Circuit, DisabledReason, WebhookStatus
 from models.webhooks import WebhookCircuitRow, WebhookRow
 from resolvers import deliveries, outbox, webhooks
 from resolvers.filters import matching
+from resolvers.reading import Columns
 from resolvers.recovery import skip_pending
-from resolvers.tables import EVERYTHING, Where
+from resolvers.tables import Where
 from schema import recovery
 from schema.actors import Scope
 from schema.addresses import Network
@@ -133,22 +134,23 @@ class Webhook(Node):
         return row.queued if isinstance(row, Told) else None
 
     @relation(WebhookCircuit, requires=Scope.WEBHOOKS_READ)
-    async def circuit(root: WebhookRow, context: Context) -> WebhookCircuitRow:
+    async def circuit(ids: list[int], context: Context, _: Columns) -> list[WebhookCircuitRow]:
         """How its endpoint is doing."""
-        return await context.load("circuits", root.id, webhooks.circuits_of)
+        return await webhooks.circuits_of(context.session, ids)
 
     @relation(Connection[Delivery], requires=Scope.WEBHOOKS_READ)
     async def deliveries(
-        root: WebhookRow,
+        ids: list[int],
         context: Context,
+        columns: Columns,
         first: First = DEFAULT_PAGE,
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Slice:
+    ) -> list[Slice]:
         """Its deliveries, the newest last."""
         request = page_request(deliveries.table, None, first, after, last, before)
-        return await below(context, deliveries.table, "webhook_id", root.id, request, EVERYTHING)
+        return await below(context, deliveries.table, "webhook_id", ids, columns, request)
 
 
 class DeletedRow(NamedTuple):

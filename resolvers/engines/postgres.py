@@ -196,6 +196,9 @@ class PostgresDatabase:
             return {one.value: one for one in column_type}.__getitem__  # a call of the enum takes five times as long
         return None
 
+    def teller(self, _: Any) -> Callable[[Any], Any] | None:
+        return None
+
 
 class _Reader:
     """Runs each statement on a connection of the pool, once more if that was cut."""

@@ -145,6 +145,15 @@ class SqliteDatabase:
             return {one.value: one for one in column_type}.__getitem__  # a call of the enum takes five times as long
         return None
 
+    def teller(self, column_type: Any) -> Callable[[Any], Any] | None:
+        if column_type is datetime:
+            return _told_moment
+        return bool if column_type is bool else None
+
+
+def _told_moment(text: str) -> str:
+    return f"{text[:10]}T{text[11:19]}Z"
+
 
 class _SqliteConnection:
     def __init__(self, database: SqliteDatabase, raw: aiosqlite.Connection | None) -> None:

@@ -61,7 +61,7 @@ def test_each_document_of_a_cache_is_compiled_within_its_bounds() -> None:
 
 def test_an_operation_that_is_not_supported_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
-    monkeypatch.setattr(parts, "compile_operation", lambda *_: tried.append(1) or _unsupported())
+    monkeypatch.setattr(parts, "compile_operation", lambda *_, **__: tried.append(1) or _unsupported())
     asked = part(Shelf())
     assert [asked.compiled(build()) for _ in range(3)] == [None, None, None]
     assert len(tried) == 1

@@ -12,7 +12,7 @@ from typing import Any
 import graphql
 from graphql import GraphQLField, GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema, Undefined
 
-from executor import PROMISE, Calls, Reads, TellsType
+from executor import PROMISE, Calls, Columns, Gathers, Reads, TellsType
 
 SDL = """
 enum Color { RED GREEN BLUE }
@@ -41,8 +41,10 @@ type Mutation { make(n: Int): Thing  sure: Box!  slow(of: Point): Thing  slower:
 
 PLAIN = ("name", "number", "id", "text", "flag", "share", "stamp", "color", "words", "box", "boxes", "thing", "inner")
 """Fields that are promised to be plain where the object is one that keeps promises."""
-LOADED = ("slow", "slows", "late", "later")
+LOADED = ("slow", "late")
 """Fields that are promised to wait."""
+GATHERED = ("slows", "later")
+"""Fields that are promised to be asked for many objects at once."""
 
 
 class Row:
@@ -137,6 +139,13 @@ def _loads(name: str) -> Callable[[Row, Witness, dict[str, Any]], Any]:
     return load
 
 
+def _together(load: Callable[[Row, Witness, dict[str, Any]], Any]) -> Callable[..., Any]:
+    async def load_all(rows: list[Row], witness: Witness, arguments: dict[str, Any], _: Columns) -> list[Any]:
+        return await asyncio.gather(*(load(row, witness, arguments) for row in rows), return_exceptions=True)
+
+    return load_all
+
+
 def build(*, promising: bool) -> GraphQLSchema:
     """The schema: with promises of its fields, or with none."""
     schema = graphql.build_schema(SDL)
@@ -165,6 +174,10 @@ def _promise(name: str, field: GraphQLField) -> None:
         load = _loads(name)
         field.resolve = lambda row, info, load=load, **arguments: load(row, info.context, arguments)
         field.extensions[PROMISE] = Calls(load)
+    elif name in GATHERED:
+        load = _loads(name)
+        field.resolve = lambda row, info, load=load, **arguments: load(row, info.context, arguments)
+        field.extensions[PROMISE] = Gathers(_together(load), None)
 
 
 FIELDS: dict[str, dict[str, GraphQLField]] = {}
