@@ -24,24 +24,20 @@ class Reads:
     """A field without arguments that is read from its object alone, at once."""
 
     attribute: str | None = None
-    """The attribute that holds it; or else `function` reads it."""
-    function: Callable[[Any], Any] | None = None
-    """Reads it from the object; where there is an attribute, makes it of that, unless it is None. A plain operation
-    tells the attribute as it is."""
-    needs: Columns = None
-    """The attributes that the function reads, where there is no other."""
+    """The attribute that holds it; or else `function` reads it from the object."""
+    function: Callable[..., Any] | None = None
+    """Makes it of the attribute, unless that is None."""
+    beside: tuple[str, ...] = ()
+    """Other attributes that the function is called with."""
     is_typed: bool = False
-    """Whether the attribute is never of another type than the field: None, or told as it is."""
-
-    @property
-    def is_made(self) -> bool:
-        """Whether something is made of an attribute."""
-        return self.attribute is not None and self.function is not None
+    """Whether it is never of another type than the field: None, or told as it is."""
+    is_plain: bool = False
+    """Whether a plain operation tells the attribute as it is, and makes nothing of it."""
 
     @property
     def columns(self) -> Columns:
         """The attributes that are read."""
-        return self.needs if self.attribute is None else (self.attribute,)
+        return None if self.attribute is None else (self.attribute, *self.beside)
 
 
 @dataclass(frozen=True)

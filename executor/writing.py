@@ -114,7 +114,11 @@ class Writer:
         if selected.field is graphql.TypeNameMetaFieldDef:
             body.entry(key, repr(parent))
         elif isinstance(promise, Reads):
-            body.entry(key, self._told(body, selected, self._read(promise, selected), place))
+            is_exact = promise.is_typed and graphql.is_leaf_type(nullable(selected.field.type)[0])
+            if is_exact:
+                body.entry(key, self._exact(promise, selected))
+            else:
+                body.entry(key, self._told(body, selected, self._read(promise, selected), place))
         elif isinstance(promise, Gathers):
             body.is_simple = False
             complete = self._completer(selected)
@@ -158,7 +162,8 @@ class Writer:
             raise Unsupported("a field that is not there")
         return Selected(type_, field, repr(key) if key == name else self._bind("key", key), details)
 
-    def _read(self, promise: Reads, selected: Selected) -> str:
+    def _read(self, promise: Reads, selected: Selected, absent: str = "None") -> str:
+        """The expression that reads a field; `absent` is told where an attribute is None of which it is made."""
         name, function = promise.attribute, promise.function
         if selected.field.args:
             raise Unsupported("arguments that are not read")
@@ -166,9 +171,20 @@ class Writer:
             assert function is not None, "a promise says how its field is read"
             return f"{self._bind('read', function)}(row)"
         value = self._attribute(name)
-        if function is None or self._is_plain:
+        if not self._is_made(promise):
             return value
-        return f"(None if (u := {value}) is None else {self._bind('read', function)}(u))"
+        values = ", ".join(["u", *map(self._attribute, promise.beside)])
+        return f"({absent} if (u := {value}) is None else {self._bind('read', function)}({values}))"
+
+    def _exact(self, promise: Reads, selected: Selected) -> str:
+        """The expression of a leaf that is told as it is read."""
+        is_required = nullable(selected.field.type)[1]
+        if is_required and not self._is_made(promise):
+            return f"v if (v := {self._read(promise, selected)}) is not None else null()"
+        return self._read(promise, selected, "null()" if is_required else "None")
+
+    def _is_made(self, promise: Reads) -> bool:
+        return promise.function is not None and not (self._is_plain and promise.is_plain)
 
     def _attribute(self, name: str) -> str:
         if not name.isidentifier() or iskeyword(name):
@@ -214,7 +230,7 @@ class Writer:
         """The expression that tells a value which is there at once."""
         type_, is_required = nullable(selected.field.type)
         if isinstance(type_, GraphQLScalarType | GraphQLEnumType):
-            return self._leaf(type_, is_required, value, selected.field.extensions[PROMISE])
+            return self._leaf(type_, is_required, value)
         teller = self._teller(selected)
         body.needs(teller)
         return self._expression(selected.field.type, value, teller, place)
@@ -279,9 +295,7 @@ class Writer:
             return f"[{each} for {at}, {item} in enumerate({items})]"
         return f"[{each} for {item} in {items}]"
 
-    def _leaf(
-        self, type_: GraphQLScalarType | GraphQLEnumType, is_required: bool, value: str, promise: Reads | Calls
-    ) -> str:
+    def _leaf(self, type_: GraphQLScalarType | GraphQLEnumType, is_required: bool, value: str) -> str:
         """Tells a leaf, without a call where its value is told as it is."""
         if isinstance(type_, GraphQLEnumType) and self._is_plain:
             tell = self._leaf_teller(type_, is_required=True)
@@ -289,8 +303,6 @@ class Writer:
         otherwise = self._leaf_teller(type_, is_required)
         if isinstance(type_, GraphQLEnumType):
             return f"{self._names(type_)}.get(v := {value}) or {otherwise}(v)"
-        if isinstance(promise, Reads) and (promise.is_typed or (self._is_plain and promise.is_made)):
-            return f"v if (v := {value}) is not None else null()" if is_required else value
         exact = leaves.EXACT.get(type_)
         if exact is None:
             coerce = self._coercion(type_)

@@ -234,7 +234,7 @@ def _is_integer_id(field: GraphQLField) -> bool:
 def _is_told_plain(field: GraphQLField) -> bool:
     promise = field.extensions.get(PROMISE)
     is_enum = isinstance(graphql.get_named_type(field.type), GraphQLEnumType)
-    return is_enum or (isinstance(promise, Reads) and promise.is_made)
+    return is_enum or (isinstance(promise, Reads) and promise.is_plain)
 
 
 # From GraphQL's data to REST's

@@ -23,6 +23,7 @@ _ISO: Final = {"IQD": 3} | dict.fromkeys(
 _EXPONENTS: Final[dict[str, int]] = {
     code: _FRACTIONS.get(code, _FRACTIONS["DEFAULT"])[0] for code in get_global("all_currencies")
 } | _ISO
+_CENTS: Final = tuple(f".{cents:02}" for cents in range(100))
 _CURRENT: Final = frozenset(
     code
     for uses in get_global("territory_currencies").values()
@@ -79,6 +80,8 @@ def minor(amount: Decimal, currency: str) -> int:
 def text(minor_units: int, currency: str) -> str:
     """Write the amount with exactly the currency's decimal places: 29.99, 30, 1.250, -0.05."""
     places = exponent(currency)
+    if places == 2 and minor_units >= 0:  # nearly all
+        return f"{minor_units // 100}{_CENTS[minor_units % 100]}"
     if not places:
         return str(minor_units)
     digits = str(abs(minor_units)).zfill(places + 1)

@@ -11,7 +11,7 @@ from strawberry.types.base import StrawberryOptional
 from strawberry.types.field import StrawberryField
 
 from executor import PROMISE, Calls, Gathers, Reads
-from schema import ids
+from schema import ids, money
 from schema.checks import clean
 from schema.context import Context, size_of
 from schema.conversion import converter
@@ -51,9 +51,11 @@ def _plain(declaration: StrawberryField) -> Calls | Reads:
     if metadata.get("compute") is not None:
         return Reads(function=read)
     if metadata.get("amount"):
-        return Reads(function=read, needs=(column, "currency"), is_typed=True)
+        return Reads(column, money.text, beside=("currency",), is_typed=True)
     kind: ids.Kind | None = metadata.get("kind")
-    return Reads(column, is_typed=_is_typed(declaration)) if kind is None else Reads(column, ids.writer(kind))
+    if kind is not None:
+        return Reads(column, ids.writer(kind), is_typed=True, is_plain=True)
+    return Reads(column, is_typed=_is_typed(declaration))
 
 
 def _is_typed(declaration: StrawberryField) -> bool:
