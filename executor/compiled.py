@@ -30,16 +30,15 @@ from graphql.execution.collect_fields import (
     collect_subfields,
 )
 
+from executor.inputs import Site, Variables
 from executor.leaves import Unexpected
-from executor.pieces import Site, Unsupported
+from executor.pieces import Unsupported
 from executor.replay import replay
 from executor.running import Below, Run
 from executor.writing import Writer
 
 MOST_PROGRAMS: Final = 8
 """One program for each answer to the conditions, but no more: graphql-core executes what is asked with others."""
-
-NO_VARIABLES: Final = VariableValues({}, {})
 
 
 class Failed(Exception):
@@ -60,7 +59,7 @@ class PlainResult(ExecutionResult):
     """What a plain operation came to, where nothing went wrong: what graphql-core would tell in other words."""
 
 
-class Arguments(dict[int, Any]):
+class Prepared(dict[int, Any]):
     """What fields are called with, coerced when the first object asks for it."""
 
     def __init__(self, sites: list[Site], variables: VariableValues) -> None:
@@ -92,6 +91,7 @@ class Compiled:
         if any(node.variable_definitions for node in fragments):
             raise Unsupported("fragments with variables")
         self._fragments = {node.name.value: FragmentDetails(node) for node in fragments}
+        self._variables = Variables(schema, definition.variable_definitions or ())
         self._conditions = tuple(sorted(_conditions(document)))
         self._programs: dict[tuple[bool, ...], Program | None] = {}
         """By the answers to the conditions; None where it is not supported with these."""
@@ -137,9 +137,9 @@ class Compiled:
             raise Failed from error
 
     async def _data(self, run: Run) -> dict[str, Any]:
-        coerced = self._coerced(run.variables)
+        coerced = self._variables.coerced(dict(run.variables))
         program = self._program(coerced)
-        run.arguments = Arguments(program.writer.sites, coerced)
+        run.arguments = Prepared(program.writer.sites, coerced)
         run.gatherings, run.namespace = program.writer.gatherings, program.writer.namespace
         run.is_alone = len(program.roots) == 1
         data: dict[str, Any] = dict.fromkeys(program.keys)
@@ -155,18 +155,6 @@ class Compiled:
             raise
         await run.settle(below)
         return data
-
-    def _coerced(self, variables: Mapping[str, Any]) -> VariableValues:
-        declared = self._definition.variable_definitions
-        if not declared:
-            return NO_VARIABLES
-        # What is wrong with them graphql-core will say: one error is enough to know that something is.
-        coerced = graphql.get_variable_values(
-            self._schema, declared, dict(variables), max_errors=1, hide_suggestions=True
-        )
-        if isinstance(coerced, list):
-            raise Unexpected("variables")
-        return coerced
 
     def _program(self, coerced: VariableValues) -> Program:
         conditions: tuple[Any, ...] = tuple(map(coerced.coerced.get, self._conditions))

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import graphql
 from graphql import FieldNode, GraphQLField, GraphQLNonNull, GraphQLObjectType, GraphQLOutputType
 from graphql.execution.collect_fields import FieldDetailsList
 
@@ -12,18 +11,6 @@ from executor.promises import Columns
 
 class Unsupported(Exception):
     """Not for this executor: graphql-core executes it."""
-
-
-class Site(NamedTuple):
-    """A field that takes arguments: graphql-core coerces them, once for each run."""
-
-    field: GraphQLField
-    node: FieldNode
-    prepare: Callable[[dict[str, Any]], Any] | None
-
-    def values(self, variables: graphql.VariableValues) -> Any:
-        given = graphql.get_argument_values(self.field, self.node, variables)
-        return given if self.prepare is None else self.prepare(given)
 
 
 class Gathering(NamedTuple):

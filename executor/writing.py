@@ -24,8 +24,9 @@ from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import Path, is_awaitable
 
 from executor import leaves, running
+from executor.inputs import Arguments, Site
 from executor.looking import Subfields, columns_read
-from executor.pieces import Body, Gathering, Selected, Site, Teller, Unsupported, now_or_later, nullable
+from executor.pieces import Body, Gathering, Selected, Teller, Unsupported, now_or_later, nullable
 from executor.promises import PROMISE, Calls, Columns, Gathers, Reads, TellsType
 
 MOST_FIELDS: Final = 600
@@ -202,7 +203,7 @@ class Writer:
     def _gathering(self, promise: Gathers, selected: Selected, complete: Teller) -> int:
         """Enters a field that leads on from many objects; gives its number."""
         if selected.field.args:
-            self.sites.append(Site(selected.field, selected.details[0].node, promise.prepare))
+            self.sites.append(Site(Arguments(selected.field, selected.details[0].node), promise.prepare))
             arguments = _of_run(len(self.sites) - 1)
         else:
             arguments = _always(promise.prepare({}))
@@ -221,7 +222,7 @@ class Writer:
         return call, self._bind("site", selected), arguments
 
     def _arguments(self, selected: Selected, prepare: Callable[[dict[str, Any]], Any] | None) -> str:
-        self.sites.append(Site(selected.field, selected.details[0].node, prepare))
+        self.sites.append(Site(Arguments(selected.field, selected.details[0].node), prepare))
         return f"run.arguments[{len(self.sites) - 1}]"
 
     # How a value is told
