@@ -48,6 +48,8 @@ class Engine:
         self.window = None if link is None else SharedWindow(link)
         self.hints = Hints(database.channel if link is None else link.channel("hints"))
         self.hints.on("keys", self.keyring.forget)
+        self._keys_changed = partial(self.hints.tell, "keys")
+        self._queued = partial(self.hints.tell, "events")
         self.wake: Callable[[], None] = lambda: None
         """Called when a command was committed: there may be events to number."""
         self.feed = Feed(database, erasing=ClientDeleted.name)
@@ -63,8 +65,8 @@ class Engine:
             modules=self.modules,
             feed=self.feed,
             webhook_networks=self.settings.webhook_allow_nets,
-            keys_changed=partial(self.hints.tell, "keys"),
-            queued=partial(self.hints.tell, "events"),
+            keys_changed=self._keys_changed,
+            queued=self._queued,
             committed=self.wake,
             compiled=self.settings.compiled,
         )

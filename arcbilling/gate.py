@@ -5,15 +5,15 @@ It finds out who is calling and whether the call may go on; the door itself says
 
 import asyncio
 import ipaddress
+import random
 import re
-import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import structlog
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from arcbilling.bodies import headers_too_large, read_body, too_large
@@ -24,13 +24,16 @@ from models.api_keys import ApiKeyRow
 from resolvers.database import DatabaseUnavailable
 from schema.actors import Actor
 from schema.api_keys import Keyring, actor_of, admits
-from schema.calls import Call, Engine
+from schema.calls import Call, Engine, Headers
 from schema.errors import Code, DomainError, forbidden, internal, unavailable
 
 log = structlog.get_logger("arcbilling.gate")
 
 DOORS = {"/api/v1": 1024 * 1024, "/graphql": 64 * 1024}
 """The doors, and the largest body that each reads."""
+
+KNOWN_ADDRESSES = 10_000
+"""So many addresses are not read anew each time."""
 
 MAX_HEADERS = 32 * 1024
 """The most bytes of all headers of a request together."""
@@ -84,15 +87,18 @@ class Gate:
         self._background: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
-        request_id = given if _SANE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-        scope.setdefault("state", {})["request_id"] = request_id
+        headers = Headers(scope["headers"])
+        given = headers.get(b"x-request-id")
+        request_id = (
+            given if given is not None and _SANE_REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+        )
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)  # every line of this request carries it
         added: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id.encode())]
         door = door_of(scope["path"])
         if scope["type"] == "websocket":
-            scope["state"]["handshake"] = self._handshake(scope, headers, request_id)
+            state["handshake"] = self._handshake(scope, headers, request_id)
             await self._app(scope, receive, _adding(send, added))
             return
         if door is None:
@@ -100,13 +106,13 @@ class Gate:
             return
         added.append((b"cache-control", b"no-store"))
         added += self._cors(headers)
-        if scope["method"] == "OPTIONS" and "access-control-request-method" in headers and "origin" in headers:
+        if scope["method"] == "OPTIONS" and _is_preflight(headers):
             await _preflight(headers, added, send)
             return
         if scope["path"].rstrip("/") != "/api/v1/openapi.json":
-            scope["state"]["call"] = await self._call(scope, receive, headers, request_id, DOORS[door], added)
+            state["call"] = await self._call(scope, receive, headers, request_id, DOORS[door], added)
         else:
-            scope["state"]["call"] = Call(self._engine, request_id, None, None, _no_body, _free, _no_stream)
+            state["call"] = Call(self._engine, headers, request_id, None, None, _no_body, _free, _no_stream)
         await self._app(scope, receive, _adding(send, added))
 
     async def _call(
@@ -126,7 +132,7 @@ class Gate:
         verdict = await (limiter.peek(caller) if found.ours else limiter.take(caller))
         if verdict is not None:
             added += verdict.headers
-        if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEADERS:
+        if headers.size > MAX_HEADERS:
             refusal = headers_too_large()
         elif (name := _contradicted(headers)) is not None:
             refusal = DomainError(Code.VALIDATION_ERROR, f"The header {name} is given twice, with different values.")
@@ -154,21 +160,21 @@ class Gate:
             assert actor is not None
             await self._streams.tell(actor, receive, sending, chunks, last)
 
-        return Call(self._engine, request_id, actor, refusal, body, charge, stream)
+        return Call(self._engine, headers, request_id, actor, refusal, body, charge, stream)
 
     def _handshake(self, scope: Scope, headers: Headers, request_id: str) -> "Handshake":
         ip = scope["state"]["ip"] = client_ip(scope, headers, self._settings)
 
         async def admit(token: str | None) -> Call:
-            call = await self._admit(token, ip, request_id)
+            call = await self._admit(token, ip, headers, request_id)
             scope["state"]["call"] = call
             return call
 
-        origin = headers.get("origin")
+        origin = headers.get(b"origin")
         allowed = self._settings.cors_origins
         return Handshake(request_id, origin is None or "*" in allowed or origin in allowed, admit)
 
-    async def _admit(self, token: str | None, ip: str | None, request_id: str) -> Call:
+    async def _admit(self, token: str | None, ip: str | None, headers: Headers, request_id: str) -> Call:
         """Who calls over a socket. The caller pays for what it asks there; without a key, its address for trying."""
         found = await self._identify(token, request_id)
         key, refusal = found.key, found.refusal
@@ -185,7 +191,7 @@ class Gate:
             return None if more is None or more.retry_after is None else rate_limited(more)
 
         actor = self._let_in(key, ip) if key is not None and refusal is None else None
-        return Call(self._engine, request_id, actor, refusal, _no_body, charge, _no_stream)
+        return Call(self._engine, headers, request_id, actor, refusal, _no_body, charge, _no_stream)
 
     async def _identify(self, token: str | None, request_id: str) -> "Found":
         try:
@@ -206,7 +212,7 @@ class Gate:
         return actor_of(key)
 
     def _cors(self, headers: Headers) -> list[tuple[bytes, bytes]]:
-        origin = headers.get("origin")
+        origin = headers.get(b"origin")
         allowed = self._settings.cors_origins
         if origin is None or ("*" not in allowed and origin not in allowed):
             return []
@@ -236,11 +242,14 @@ class Gate:
 
 def door_of(path: str) -> str | None:
     """The door that a path leads to."""
-    return next((door for door in DOORS if path == door or path.startswith(door + "/")), None)
+    for door in DOORS:
+        if path.startswith(door) and path[len(door) : len(door) + 1] in ("", "/"):
+            return door
+    return None
 
 
 def bearer(headers: Headers) -> str | None:
-    return token_of(headers.get("authorization", ""))
+    return token_of(headers.get(b"authorization") or "")
 
 
 def token_of(authorization: str) -> str | None:
@@ -251,16 +260,18 @@ def token_of(authorization: str) -> str | None:
 
 def _contradicted(headers: Headers) -> str | None:
     """A header that is given twice, of which only one can be meant."""
-    return next((name for name in _SINGLE if len(set(headers.getlist(name))) > 1), None)
+    if not headers.has_repeats:
+        return None
+    return next((name for name in _SINGLE if len(set(headers.all(name.lower().encode()))) > 1), None)
 
 
 def client_ip(scope: Scope, headers: Headers, settings: Settings) -> str | None:
     """The caller's address: the peer's, or what a trusted proxy says it is."""
     peer = _address(scope["client"][0]) if scope.get("client") else None
-    hops = [hop.strip() for hop in ",".join(headers.getlist("x-forwarded-for")).split(",") if hop.strip()]
+    hops = [hop.strip() for hop in ",".join(headers.all(b"x-forwarded-for")).split(",") if hop.strip()]
     while peer is not None and hops and any(peer in network for network in settings.trusted_proxies):
         peer = _address(hops.pop())
-    return None if peer is None else str(peer)
+    return None if peer is None else _written(peer)
 
 
 def rate_limited(verdict: Verdict) -> DomainError:
@@ -271,6 +282,7 @@ def rate_limited(verdict: Verdict) -> DomainError:
     )
 
 
+@lru_cache(KNOWN_ADDRESSES)
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The address that a text says; an IPv4 address in IPv6's form is the IPv4 address.
 
@@ -285,6 +297,11 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     return ip.ipv4_mapped or ip if ip.version == 6 else ip
 
 
+_written = lru_cache(KNOWN_ADDRESSES)(str)
+"""An address as text."""
+
+
+@lru_cache(KNOWN_ADDRESSES)
 def _network(address: str | None) -> str:
     """Whose budget an address has: its own, or that of its /64."""
     ip = _address(address or "")
@@ -294,7 +311,7 @@ def _network(address: str | None) -> str:
 
 
 def _length(headers: Headers) -> int:
-    text = headers.get("content-length", "0")
+    text = headers.get(b"content-length") or "0"
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
@@ -307,8 +324,14 @@ def _adding(send: Send, added: list[tuple[bytes, bytes]]) -> Send:
     return sending
 
 
+def _is_preflight(headers: Headers) -> bool:
+    return None not in (headers.get(b"access-control-request-method"), headers.get(b"origin"))
+
+
 async def _preflight(headers: Headers, added: list[tuple[bytes, bytes]], send: Send) -> None:
-    wanted = headers.get("access-control-request-headers", "authorization, content-type, idempotency-key, x-request-id")
+    wanted = headers.get(b"access-control-request-headers")
+    if wanted is None:
+        wanted = "authorization, content-type, idempotency-key, x-request-id"
     extra: list[tuple[bytes, bytes]] = []
     if any(name == b"access-control-allow-origin" for name, _ in added):
         extra = [

@@ -6,17 +6,17 @@ so is everything.
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import graphql
 import orjson
 import structlog
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from arcbilling.operations import Operations, Refused, contexts, is_subscription, members, told, told_refusal
-from schema.calls import Call, Disconnected
+from schema.calls import Call, Disconnected, Headers
 from schema.decoding import DecodingError, canonical, decode
 from schema.errors import Code, DomainError, internal
 from schema.execution import Answer, NotSubscribed, Result, execute, subscribe
@@ -28,6 +28,8 @@ RESPONSE_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 NOT_BY_ONE_ANSWER = f"A subscription is answered as {EVENT_STREAM}: accept that, or ask over a WebSocket."
+ACCEPTS_KEPT = 200
+"""Of so many texts it is known what they accept."""
 COMPLETE = b"event: complete\ndata:\n\n"
 """The last word of an event stream."""
 
@@ -40,8 +42,8 @@ class GraphQLDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call: Call = scope["state"]["call"]
-        headers = Headers(scope=scope)
-        accepted = ", ".join(headers.getlist("accept")) or "*/*"
+        headers = call.headers
+        accepted = ", ".join(headers.all(b"accept")) or "*/*"
         media_type = negotiated(accepted)
         try:
             answer = await self._answer(call, scope, headers, Accepted(media_type, accepts_events(accepted)))
@@ -117,7 +119,7 @@ class GraphQLDoor:
                 return _once(rendered(refused.result, accepted.rather, call.request_id))
             return _each(results, call.request_id)
         asked = None
-        if operation.is_mutation and (key := headers.get("idempotency-key")) is not None:
+        if operation.is_mutation and (key := headers.get(b"idempotency-key")) is not None:
             normal = graphql.print_ast(operation.document)
             parts = (normal.encode(), (request.name or "").encode(), canonical(request.variables))
             asked = call.idempotency(key, b"graphql", *parts)
@@ -163,6 +165,7 @@ def _next(response: bytes) -> bytes:
     return b"event: next\ndata: " + response + b"\n\n"
 
 
+@lru_cache(ACCEPTS_KEPT)
 def negotiated(accept: str) -> str | None:
     """The media type of the answer: what is accepted rather, the first named when equally; None when neither is."""
     ranges: dict[str, float] = {}
@@ -180,6 +183,7 @@ def negotiated(accept: str) -> str | None:
     return best[2] if best else None
 
 
+@lru_cache(ACCEPTS_KEPT)
 def accepts_events(accept: str) -> bool:
     """Whether an event stream is named among what is accepted."""
     for part in accept.split(","):
@@ -213,7 +217,7 @@ def refusal(error: DomainError, media_type: str | None, request_id: str) -> Answ
 
 async def _read_post(headers: Headers, call: Call) -> Mapping[str, Any]:
     body = await call.body()
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = (headers.get(b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != PLAIN_JSON:
         raise DomainError(
             Code.VALIDATION_ERROR,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from graphql import GraphQLError, GraphQLSchema, OperationType
@@ -73,7 +72,13 @@ def is_subscription(operation: Operation) -> bool:
 def contexts(call: Call) -> Callable[[], Context]:
     """Makes a context for each operation of a caller, and for each event that it is told."""
     actor = call.admitted()
-    return lambda: replace(call.engine.context(actor, call.request_id), most_rows=MAX_ROWS_CHOSEN)
+
+    def new_context() -> Context:
+        context = call.engine.context(actor, call.request_id)
+        context.most_rows = MAX_ROWS_CHOSEN
+        return context
+
+    return new_context
 
 
 def members(request: Mapping[str, Any]) -> Request:

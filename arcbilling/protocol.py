@@ -9,6 +9,7 @@ ignored, and the request served as it stands.
 import secrets
 import socket
 from asyncio import TimerHandle, Transport
+from enum import Enum
 from http import HTTPStatus
 from typing import Any, NoReturn
 
@@ -46,6 +47,42 @@ MAX_IGNORED = 1024 * 1024
 """So many bytes that nobody wants are taken in, so that the caller gets to read the answer it has already."""
 
 
+class Reads(Enum):
+    """What a connection is in the middle of."""
+
+    NOTHING = "nothing"
+    HEAD = "head"
+    BODY = "body"
+
+
+class Whole:
+    """The transport of one answer. Its head waits for its body where that has a length, and both go out by one write:
+    each is a call of the system, which takes longer than all that is written here."""
+
+    __slots__ = ("_cycle", "_head", "_transport")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._transport = cycle.transport
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        cycle = self._cycle
+        if self._head is not None:
+            self._transport.writelines((self._head, data))
+            cycle.transport = self._transport
+        elif cycle.response_started and cycle.chunked_encoding is False and cycle.scope["method"] != "HEAD":
+            self._head = data
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
@@ -62,6 +99,7 @@ class Protocol(HttpToolsProtocol):
     _received = 0
     _in_headers = 0
     _in_trailers = False
+    _reads = Reads.NOTHING
     _ignored = 0
 
     # What uvicorn and the event loop call
@@ -82,16 +120,17 @@ class Protocol(HttpToolsProtocol):
         if self._leaving is not None:
             self._ignore(len(data))
             return
-        if self._body is None:
-            self._await_head()
+        if self._reads is not Reads.BODY:
+            self._reads = Reads.HEAD
             self._received += len(data)
         self._unset_keepalive_if_required()
         try:
             self._parse(memoryview(data))
         except httptools.HttpParserError:
             self._refuse(self._reason or DomainError(Code.VALIDATION_ERROR, "The request is not valid HTTP."))
-        if self._head is not None and self._received - len(self.url) > MAX_HEADERS:
+        if self._reads is Reads.HEAD and self._received - len(self.url) > MAX_HEADERS:
             self._refuse(headers_too_large())
+        self._arm()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -100,6 +139,8 @@ class Protocol(HttpToolsProtocol):
         self._await_reading()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.transport = Whole(cycle)  # type: ignore[assignment] # it does what is asked of one
+
         async def attended(scope: Any, receive: Any, send: Any) -> None:
             await app(scope, receive, send)
             if cycle.response_started and not cycle.response_complete and not cycle.disconnected:
@@ -146,7 +187,7 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_headers = self._ignored = 0
         self._in_trailers = False
-        self._await_head()
+        self._reads = Reads.HEAD
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -169,7 +210,7 @@ class Protocol(HttpToolsProtocol):
         self._received = 0
         self._in_trailers = True
         super().on_headers_complete()
-        self._body = self.loop.call_later(bodies.SECONDS + SECONDS_BEYOND_BODY, self.transport.close)
+        self._reads = Reads.BODY
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
@@ -180,6 +221,7 @@ class Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         self._disarm()
+        self._reads = Reads.NOTHING
         super().on_message_complete()
 
     def _opens_socket(self) -> bool:
@@ -199,6 +241,13 @@ class Protocol(HttpToolsProtocol):
     def _await_head(self) -> None:
         if self._head is None:
             self._head = self.loop.call_later(SECONDS_FOR_HEAD, self._head_is_late)
+
+    def _arm(self) -> None:
+        """Begins to wait for the rest of what did not come at once."""
+        if self._reads is Reads.HEAD and self._leaving is None:
+            self._await_head()
+        elif self._reads is Reads.BODY and self._body is None:
+            self._body = self.loop.call_later(bodies.SECONDS + SECONDS_BEYOND_BODY, self.transport.close)
 
     def _disarm(self) -> None:
         for timer in (self._head, self._body):
@@ -225,7 +274,7 @@ class Protocol(HttpToolsProtocol):
         raise ValueError(reason.message)
 
     def _refuse(self, error: DomainError) -> None:
-        in_body = self._body is not None
+        in_body = self._reads is Reads.BODY
         self._disarm()
         if self._leaving is not None or self.transport.is_closing():
             return

@@ -5,7 +5,6 @@ It is pure ASGI and wraps everything else, so that what it says holds for every 
 
 import time
 
-from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,6 +13,7 @@ from arcbilling.draining import Drain
 from arcbilling.gate import client_ip, door_of
 from arcbilling.metrics import Metrics
 from arcbilling.settings import Settings
+from schema.calls import Headers
 
 PROBES = frozenset(("/livez", "/readyz", "/metrics"))
 """Machines ask for these all the time: they are logged at the level debug."""
@@ -92,7 +92,7 @@ class Visits:
             status=status or None,  # None: the caller went away before the answer
             ms=round(seconds * 1000, 1),
             actor=call.actor.name if call is not None and call.actor is not None else None,
-            ip=state["ip"] if "ip" in state else client_ip(scope, Headers(scope=scope), self._settings),
+            ip=state["ip"] if "ip" in state else client_ip(scope, Headers(scope["headers"]), self._settings),
             **({} if closed is None else {"closed": closed}),
         )
 

@@ -41,10 +41,6 @@ MOST_PROGRAMS: Final = 8
 """One program for each answer to the conditions, but no more: graphql-core executes what is asked with others."""
 
 
-class Failed(Exception):
-    """Something went wrong, and graphql-core is to say what it is."""
-
-
 class Program(NamedTuple):
     """What one operation is, its conditions known."""
 
@@ -116,8 +112,8 @@ class Compiled:
         """Executes the operation, as graphql-core would. `replaying` is called before that has to do it after all."""
         run = Run(self._schema, self._document, self._name, root, context, variables)
         try:
-            return self._result(await self._begun(run), None)
-        except Failed:
+            return self._result(await self._data(run), None)
+        except Exception:  # whatever it is, graphql-core will say it
             self.replays += 1
         except asyncio.CancelledError:
             await run.end()
@@ -129,12 +125,6 @@ class Compiled:
             return await replay(run)
         finally:
             await run.end()
-
-    async def _begun(self, run: Run) -> dict[str, Any]:
-        try:
-            return await self._data(run)
-        except Exception as error:  # whatever it is, graphql-core will say it
-            raise Failed from error
 
     async def _data(self, run: Run) -> dict[str, Any]:
         coerced = self._variables.coerced(dict(run.variables))

@@ -136,6 +136,12 @@ class Run:
 
     async def settle(self, below: Below) -> None:
         """Waits for all of them together, and for what comes up below them."""
+        while len(below) == 1 and 0 in below and len(below[0]) == 1:
+            value, complete, data, key, place = below[0][0]
+            value = await value
+            if self.is_stopped:
+                return
+            below = self._completed([(value, data, place)], complete, key)
         fillings: list[tuple[Coroutine[Any, Any, None], Awaitable[Any] | None]] = []
         for number, entries in below.items():
             if number:
@@ -154,7 +160,8 @@ class Run:
     async def _fill(self, waiting: Waiting) -> None:
         value, complete, data, key, place = waiting
         value = await value
-        await self._complete([(value, data, place)], complete, key)
+        if not self.is_stopped:
+            await self.settle(self._completed([(value, data, place)], complete, key))
 
     async def _fill_all(self, gathering: "Gathering", entries: list[Gathered]) -> None:
         """Asks for what all of them lead to at once; what has nothing to lead by leads to null."""
@@ -164,13 +171,13 @@ class Run:
             found = await gathering.function(leading, self.context, gathering.arguments(self), gathering.columns)
         each = map(settled, found)
         filled = [(None if attribute is None else next(each), data, place) for attribute, data, place in entries]
-        await self._complete(filled, self.namespace[gathering.complete], gathering.key)
+        if not self.is_stopped:
+            await self.settle(self._completed(filled, self.namespace[gathering.complete], gathering.key))
 
-    async def _complete(
+    def _completed(
         self, values: list[tuple[Any, dict[str, Any], Path | None]], complete: Callable[..., Any], key: str
-    ) -> None:
-        if self.is_stopped:
-            return
+    ) -> Below:
+        """Puts values into their places; gives what is waited for below them."""
         below = Below()
         try:
             for value, data, place in values:
@@ -178,8 +185,7 @@ class Run:
         except Exception:
             below.drop()
             raise
-        if below:
-            await self.settle(below)
+        return below
 
     async def stop(self) -> None:
         """Lets what is under way below the root fields come to its end, so that nothing goes on beside the replay.

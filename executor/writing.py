@@ -74,8 +74,14 @@ class Writer:
             body = [f"    data[{key}] = {type_.name!r}"]
         elif isinstance(promise, Calls):
             call, arguments = self._call(promise, selected)
+            complete = self._completer(selected)
+            body = body if complete.tracks else []
+            place = "place" if complete.tracks else None
             body.append(f"    value = run.obtain({key}, {call}, run.root, run.context, {arguments})")
-            body += now_or_later(key, self._completer(selected), "place")
+            if promise.waits:
+                body.append(f"    below[0].append(Waiting(value, {complete.name}, data, {key}, {place}))")
+            else:
+                body.append(f"    data[{key}] = {complete.name}(value, run, below, {place})")
         else:
             call, site, arguments = self._resolver(selected)
             body.append(f"    value = run.obtain({key}, {call}, run.root, run.info({site}, place){arguments})")

@@ -125,7 +125,12 @@ class Table(Generic[R]):
     # Reading
 
     async def by_id(self, session: Session, id: int) -> R | None:
-        return await self.first(session, equal("id", id))
+        scope = self._scoped(session, equal("id", id))
+        reading = self._reading(session, None)
+        rows = self._rows(
+            session, reading, await session.connection.fetch(reading.select + _clause(scope), scope.values)
+        )
+        return rows[0] if rows else None
 
     async def by_ids(self, session: Session, ids: Iterable[int], columns: Columns = None) -> dict[int, R]:
         wanted = dict.fromkeys(ids)

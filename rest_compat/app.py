@@ -1,15 +1,13 @@
 """The REST door: an ASGI application for everything below /api/v1."""
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import orjson
 import structlog
 from graphql import GraphQLSchema
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from rest_compat import event_log
@@ -17,7 +15,7 @@ from rest_compat.openapi import openapi
 from rest_compat.plans import Plan, compile_plans
 from rest_compat.reading import PREFIX, read_no_query, read_query
 from rest_compat.reading import read_body as read_members
-from schema.calls import Call, Disconnected
+from schema.calls import Call, Disconnected, Headers
 from schema.decoding import DecodingError, canonical, decode
 from schema.errors import Code, DomainError, internal
 from schema.execution import Answer, NotSubscribed, Result, error_of, execute, subscribe
@@ -28,8 +26,7 @@ log = structlog.get_logger("arcbilling.rest")
 JSON = {"content-type": "application/json"}
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """A plan and the id in the path that led to it."""
 
     plan: Plan
@@ -42,10 +39,9 @@ class RestApp:
     def __init__(self, schema: GraphQLSchema, version: str) -> None:
         self._schema = schema
         self.plans = compile_plans(schema)
-        self._table: dict[tuple[str, ...], dict[str, Plan]] = {}
+        self._table: dict[str, dict[str, Plan]] = {}
         for plan in self.plans:
-            key = tuple(plan.route.path.strip("/").split("/"))
-            self._table.setdefault(key, {})[plan.route.method] = plan
+            self._table.setdefault(plan.route.path, {})[plan.route.method] = plan
         self._version = version
 
     @cached_property
@@ -91,22 +87,22 @@ class RestApp:
         if missing := plan.operation.authorise(actor):
             raise error_of(missing[0], call.request_id)
         query = scope["query_string"].decode("latin-1")
-        headers = Headers(scope=scope)
+        headers = call.headers
         if plan.route.is_stream:
-            variables = event_log.read_stream(query, headers.get("last-event-id"))
+            variables = event_log.read_stream(query, headers.get(b"last-event-id"))
             return await self._stream(call, plan, variables, scope["method"])
         if plan.operation.is_mutation:
             read_no_query(query)
             body = await _read_json(headers, call)
             variables = read_members(plan, body)
             parts = (plan.route.method.encode(), plan.route.path.encode(), str(matched.id).encode(), canonical(body))
-            asked = call.idempotency(headers.get("idempotency-key"), *parts)
+            asked = call.idempotency(headers.get(b"idempotency-key"), *parts)
         else:
             variables = {}
             asked = None
-            if plan.route.is_log:
+            if plan.is_log:
                 variables = event_log.read_page(query)
-            elif plan.route.is_list:
+            elif plan.is_list:
                 variables = read_query(plan, query, matched.id)
             else:
                 read_no_query(query)
@@ -118,9 +114,9 @@ class RestApp:
             if result.failed:
                 return failure(error_of(result.errors[0], call.request_id), call.request_id)
             assert result.data is not None
-            if plan.route.is_log:
+            if plan.is_log:
                 return event_log.page(plan, result, variables)
-            if plan.route.is_list:
+            if plan.is_list:
                 return _list(plan, result, variables, query)
             return _object(plan, result)
 
@@ -152,21 +148,21 @@ class RestApp:
 
     def _match(self, method: str, path: str) -> Match | Answer:
         """The route; raises 404 and 405 as the contract says."""
-        segments = path.split("/")[1:] if path else []
-        id = None
-        if len(segments) >= 2 and tuple(segments) not in self._table:
-            id = _id(segments[1])
-            segments[1] = "{id}"
-        methods = self._table.get(tuple(segments))
-        if methods is None or ("{id}" in segments and id is None):
+        methods, id = self._table.get(path), None
+        if methods is None:
+            segments = path.split("/")
+            if len(segments) > 2 and (id := _id(segments[2])) is not None:
+                segments[2] = "{id}"
+                methods = self._table.get("/".join(segments))
+        if methods is None or (id is None and "{id}" in path):
             raise DomainError(Code.NOT_FOUND, f"There is nothing at {PREFIX}{path}.")
+        plan = methods.get("GET" if method == "HEAD" else method)
+        if plan is not None:
+            return Match(plan, id)
         allowed = ", ".join([*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"])
         if method == "OPTIONS":
             return Answer(204, b"", {"allow": allowed})
-        plan = methods.get("GET" if method == "HEAD" else method)
-        if plan is None:
-            raise _not_allowed(method, path, allowed)
-        return Match(plan, id)
+        raise _not_allowed(method, path, allowed)
 
 
 def failure(error: DomainError, request_id: str) -> Answer:
@@ -226,7 +222,7 @@ async def _read_json(headers: Headers, call: Call) -> object:
     body = await call.body()
     if not body.strip():
         return {}
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = (headers.get(b"content-type") or "").partition(";")[0].strip().lower()
     if media_type and media_type != "application/json" and not media_type.endswith("+json"):
         raise DomainError(
             Code.VALIDATION_ERROR, f"The Content-Type {media_type} is not read here; send application/json.", status=415

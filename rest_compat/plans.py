@@ -6,7 +6,7 @@ document without a route, a route without a document, or a field that the schema
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,14 @@ class Plan:
     """From GraphQL's data to REST's: integer ids, lower-case enums."""
     convert_plain: Convert | None
     """The same of what a plain operation tells: it has done nearly all of it, and this the rest; None for nothing."""
+
+    @cached_property
+    def is_list(self) -> bool:
+        return self.route.is_list
+
+    @cached_property
+    def is_log(self) -> bool:
+        return self.route.is_log
 
     def shown(self, objects: list[Any], *, is_plain: bool) -> list[Any]:
         """Objects as REST shows them."""

@@ -57,7 +57,7 @@ def read_query(plan: Plan, query: str, id: int | None) -> dict[str, Any]:
 
 def read_no_query(query: str) -> None:
     """For routes that take no parameters."""
-    if unknown := list(read_parameters(query)):
+    if query and (unknown := list(read_parameters(query))):
         raise invalid_fields({name: sentence(name, "is not known") for name in unknown})
 
 

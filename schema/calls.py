@@ -1,7 +1,8 @@
 """A call at either HTTP door: who calls, with which request, and what was found out before the door was reached."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 from resolvers.idempotency import IdempotencyRequest
@@ -13,6 +14,37 @@ MAX_KEY_LENGTH = 255
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 """Takes the parts of an answer."""
+
+
+class Headers:
+    """The headers of a request, looked through once; names are in lower case."""
+
+    __slots__ = ("_first", "_given")
+
+    def __init__(self, given: Sequence[tuple[bytes, bytes]]) -> None:
+        self._given = given
+        self._first = dict(reversed(given))
+
+    def get(self, name: bytes) -> str | None:
+        """The value of a header; of several of the same name, the first."""
+        value = self._first.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def has_repeats(self) -> bool:
+        """Whether any name comes more than once."""
+        return len(self._first) < len(self._given)
+
+    def all(self, name: bytes) -> list[str]:
+        """The values of each header of the name."""
+        if name not in self._first:
+            return []
+        return [value.decode("latin-1") for one, value in self._given if one == name]
+
+    @property
+    def size(self) -> int:
+        """The bytes of all names and values together."""
+        return sum(map(len, chain.from_iterable(self._given)))
 
 
 class Disconnected(Exception):
@@ -29,11 +61,12 @@ class Engine(Protocol):
     def idempotency(self, actor: Actor, key: str, fingerprint: str) -> IdempotencyRequest: ...
 
 
-@dataclass
+@dataclass(slots=True)
 class Call:
     """One HTTP request to a door."""
 
     engine: Engine
+    headers: Headers
     request_id: str
     actor: Actor | None
     refusal: DomainError | None

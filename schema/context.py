@@ -1,7 +1,6 @@
 """What an operation runs with: who calls, the database, the loaders of this operation."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
@@ -60,7 +59,7 @@ class Context:
     """How many rows of lists without pages the operation may hold; `MAX_ROWS` if nobody says."""
     unit: Unit | None = None
     _loaders: dict[object, DataLoader[Any, Any]] = field(default_factory=dict)
-    _waiting: Counter["asyncio.Future[Any]"] = field(default_factory=Counter)
+    _waiting: dict["asyncio.Future[Any]", int] = field(default_factory=dict)
     _reader: Session | None = None
     _rows: int = 0
     _text: int = 0
@@ -97,7 +96,7 @@ class Context:
         elif _is_left(loader):
             loader.batch = None
         future = cast("asyncio.Future[V]", loader.load(key))
-        self._waiting[future] += 1
+        self._waiting[future] = self._waiting.get(future, 0) + 1
         try:
             return await asyncio.shield(future)
         finally:  # others may wait for the same: it is given up when the last of them goes

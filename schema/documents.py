@@ -14,10 +14,13 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     InlineFragmentNode,
+    NamedTypeNode,
+    NonNullTypeNode,
     OperationDefinitionNode,
     OperationType,
     SelectionNode,
     SelectionSetNode,
+    Undefined,
 )
 from graphql.validation.rules import overlapping_fields_can_be_merged
 
@@ -29,6 +32,10 @@ from schema.parts import Part, Shelf
 CACHED_SIZE = 2_000_000
 """So much of documents is kept: their characters, and for each token what it takes once it is parsed."""
 SIZE_OF_TOKEN = 50
+MOST_COSTS = 100
+"""So many sizes of pages are remembered for a document, with what they cost."""
+MOST_RIGHTS = 100
+"""So many sets of scopes are remembered for an operation."""
 MAX_ERRORS = 20
 """So many errors of one document are told: each costs time, and an answer must not outgrow its request by far."""
 
@@ -47,6 +54,8 @@ class Operation:
     """For a mutation one for each root field, else the whole."""
     requires: tuple[tuple[Policy, FieldNode], ...]
     """The policy of each field that has one, and the field."""
+    _sufficient: set[tuple[frozenset[str], bool]] = field(default_factory=set)
+    """Scopes that are known to be enough, of keys that are bound to no client or to one."""
 
     @property
     def is_mutation(self) -> bool:
@@ -54,10 +63,15 @@ class Operation:
 
     def authorise(self, actor: Actor) -> tuple[GraphQLError, ...]:
         """What the actor lacks: nothing of the operation runs if it is anything."""
+        rights = actor.scopes, actor.client_id is None
+        if rights in self._sufficient:
+            return ()
         missing: dict[str, tuple[DomainError, list[FieldNode]]] = {}
         for policy, node in self.requires:
             if (error := actor.lacks(policy)) is not None:
                 missing.setdefault(error.message, (error, []))[1].append(node)
+        if not missing and len(self._sufficient) < MOST_RIGHTS:
+            self._sufficient.add(rights)
         return tuple(GraphQLError(error.message, nodes, original_error=error) for error, nodes in missing.values())
 
 
@@ -69,6 +83,7 @@ class Kept:
     errors: tuple[GraphQLError, ...]
     size: int
     operations: dict[str | None, Operation] = field(default_factory=dict)
+    costs: dict[tuple[str | None, tuple[Any, ...]], int] = field(default_factory=dict)
 
 
 class Documents:
@@ -92,10 +107,11 @@ class Documents:
         kept = self._kept.get(text)
         document = kept.document if kept is not None else limits.parse(text)
         definition = chosen(document, name)
-        cost = limits.measure(self.schema, document, definition, variables).cost
         if kept is None:
+            cost = limits.measure(self.schema, document, definition, variables).cost
             kept = self._keep(text, document)  # only what is within the limits is worth its place
         else:
+            cost = self._cost(kept, name, definition, variables)
             self._kept.move_to_end(text)
         if kept.errors:
             raise Invalid(kept.errors)
@@ -103,6 +119,20 @@ class Documents:
         if operation is None:
             operation = kept.operations[name] = prepare(self.schema, document, definition, self.shelf)
         return operation, cost
+
+    def _cost(
+        self, kept: Kept, name: str | None, definition: OperationDefinitionNode, variables: Mapping[str, Any]
+    ) -> int:
+        """What an operation of a kept document costs, measured once for each choice of the sizes of its pages."""
+        limits.limit_lists(variables)
+        sizes = tuple(variables.get(one, Undefined) for one in _integers(definition))
+        if not all(type(size) is int or size is None or size is Undefined for size in sizes):
+            return limits.measure(self.schema, kept.document, definition, variables).cost
+        if (name, sizes) not in kept.costs:
+            if len(kept.costs) == MOST_COSTS:
+                kept.costs.clear()
+            kept.costs[name, sizes] = limits.measure(self.schema, kept.document, definition, variables).cost
+        return kept.costs[name, sizes]
 
     def _keep(self, text: str, document: DocumentNode) -> Kept:
         errors = [
@@ -116,6 +146,16 @@ class Documents:
             _, dropped = self._kept.popitem(last=False)
             self.size -= dropped.size
         return kept
+
+
+def _integers(definition: OperationDefinitionNode) -> list[str]:
+    """The variables that may say how long a page is: what an operation costs depends on no others."""
+    return [
+        one.variable.name.value
+        for one in definition.variable_definitions or ()
+        if isinstance(type_ := one.type.type if isinstance(one.type, NonNullTypeNode) else one.type, NamedTypeNode)
+        and type_.name.value == "Int"
+    ]
 
 
 class Invalid(Exception):

@@ -128,7 +128,7 @@ def measure(
     _limit(len(operations), MAX_OPERATIONS, "The document has {} operations")
     _limit(len(fragments), MAX_FRAGMENTS, "The document has {} fragments")
 
-    _limit_lists(variables or {})
+    limit_lists(variables or {})
     walk = _Walk(schema, operation, variables or {})
     for fragment in _spread_first(fragments):
         walk.add_fragment(fragment)
@@ -270,7 +270,7 @@ def _limit(value: int, most: int, finding: str) -> None:
         raise LimitError(f"{finding.format(f'{value:,}')}; at most {most:,} are allowed.")
 
 
-def _limit_lists(variables: Mapping[str, object]) -> None:
+def limit_lists(variables: Mapping[str, object]) -> None:
     """Each entry of a list is dear to read; no list may have so many, and its own field says how many it takes."""
     waiting = list(variables.values())
     while waiting:
