@@ -3,8 +3,8 @@
 A write transaction begins with BEGIN IMMEDIATE, so that it never fails half-way for want of the lock; reads go through
 connections of their own, which see the last commit and which no write blocks.
 
-Most reads take some microseconds, and asking another thread for them ten times as long. So each is begun in the thread
-of the event loop, where it has a few milliseconds; one that takes longer is begun again in a thread.
+A read is begun in the thread of the event loop, where it has a few milliseconds; one that takes longer is begun again
+in a thread.
 """
 
 import asyncio
@@ -15,12 +15,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from enum import Enum, StrEnum
+from datetime import date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
-
-import aiosqlite
 
 from arcbilling import clock
 from resolvers.database import (
@@ -33,31 +31,11 @@ from resolvers.database import (
     MigrationLocked,
     Rows,
     Transaction,
-    UniqueViolation,
 )
+from resolvers.engines.sqlite_connection import SqliteConnection, encoded
+from resolvers.engines.sqlite_writer import SECONDS_FOR_OTHERS, Writer
 
-BUSY_TIMEOUT_MS = 5000
-"""How long SQLite waits for another process that writes."""
-SECONDS_TO_WAIT = 10.0
-"""How long a transaction waits for those of this process that came before it."""
-SECONDS_AT_ONCE = 0.003
-"""What a read may take of the event loop's time; and what several may, before everybody else has a turn."""
-STEPS_BETWEEN_LOOKS = 1_000
-"""So many of SQLite's steps, some tens of microseconds, lie between looks at the time."""
 LEAST_VERSION = (3, 35)
-
-_PASSING = frozenset(
-    (
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_READONLY,
-    )
-)
-"""Errors of the surroundings, not of the statement."""
 
 
 class SqliteDatabase:
@@ -70,23 +48,24 @@ class SqliteDatabase:
         self.path = path
         self.on_statement: Callable[[str], None] | None = None
         self.channel: Channel | None = None  # one process serves
-        self._writing = asyncio.Lock()
-        self._writer: aiosqlite.Connection | None = None
+        self.reader: Connection = _Closed()
+        self._writer: Writer | None = None
         self._closing = AsyncExitStack()
-        self.reader: Connection = _SqliteConnection(self, None)
 
     async def connect(self) -> None:
         try:
-            self._writer = await self._open(read_only=False)
-            self.reader = _Reader(self, await self._open(read_only=True))
-            self._closing.callback(self.reader.close)
+            # A group waits for other processes by itself, and a read at once for nobody.
+            self._writer = Writer(self._open(0), self._watch)
+            self._closing.push_async_callback(self._writer.close)
+            read_only = "query_only=ON"
+            self.reader = _Reader(self._open(0, read_only), self._open(SECONDS_FOR_OTHERS, read_only), self._watch)
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
         self._writer = None
-        self.reader = _SqliteConnection(self, None)
+        self.reader = _Closed()
         await self._closing.aclose()
 
     async def ping(self) -> None:
@@ -95,44 +74,22 @@ class SqliteDatabase:
     async def lead(self) -> bool:
         return True  # one process serves
 
-    async def _open(self, *, read_only: bool) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(self.path, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
-        # Its thread ends with it alone, and would keep the process from ending.
+    def _open(self, seconds_to_wait: float, *pragmas: str) -> SqliteConnection:
+        connection = SqliteConnection(self.path, *pragmas, seconds_to_wait=seconds_to_wait)
         self._closing.push_async_callback(connection.close)
-        pragmas = ["journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}"]
-        if read_only:
-            pragmas.append("query_only=ON")
-        for pragma in pragmas:
-            await connection.execute_fetchall(f"PRAGMA {pragma}")
         return connection
+
+    def _watch(self, sql: str) -> None:
+        if self.on_statement is not None:
+            self.on_statement(sql)
 
     async def begin(self) -> Transaction:
         if self._writer is None:
             raise DatabaseUnavailable("The database is not open.")
-        try:
-            async with asyncio.timeout(SECONDS_TO_WAIT):
-                await self._writing.acquire()
-        except TimeoutError as error:
-            raise DatabaseUnavailable(f"Others were writing for {SECONDS_TO_WAIT:g} seconds.") from error
-        transaction = _SqliteTransaction(self, self._writer, self._writing.release)
-        try:
-            await transaction.fetch("BEGIN IMMEDIATE")
-            return transaction
-        except BaseException:
-            # The lock is ours until the transaction is handed over, whatever stops that.
-            await asyncio.shield(transaction.rollback())
-            raise
+        return await self._writer.begin()
 
     def encode(self, value: object) -> object:
-        match value:
-            case datetime():
-                return value.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")
-            case date():
-                return value.isoformat()
-            case Enum():
-                return value.value
-            case _:
-                return value
+        return encoded(value)
 
     def decoder(self, column_type: Any) -> Callable[[Any], Any] | None:
         if column_type is datetime:
@@ -155,85 +112,24 @@ def _told_moment(text: str) -> str:
     return f"{text[:10]}T{text[11:19]}Z"
 
 
-class _SqliteConnection:
-    def __init__(self, database: SqliteDatabase, raw: aiosqlite.Connection | None) -> None:
-        self._database = database
-        self.raw = raw
-
+class _Closed:
     async def fetch(self, sql: str, values: Sequence[object] = ()) -> Rows:
-        if self.raw is None:
-            raise DatabaseUnavailable("The database is not open.")
-        if self._database.on_statement is not None:
-            self._database.on_statement(sql)
-        encode = self._database.encode
-        try:
-            return await self.raw.execute_fetchall(sql, [encode(value) for value in values])  # type: ignore[return-value]
-        except sqlite3.IntegrityError as error:
-            if "UNIQUE" in str(error):
-                raise UniqueViolation(str(error)) from error
-            raise
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF in _PASSING:
-                raise DatabaseUnavailable(f"SQLite says: {error}.") from error
-            raise
+        raise DatabaseUnavailable("The database is not open.")
 
 
-class _Reader(_SqliteConnection):
+class _Reader:
     """Reads at once what takes little, and in a thread what takes more."""
 
-    def __init__(self, database: SqliteDatabase, raw: aiosqlite.Connection) -> None:
-        super().__init__(database, raw)
-        self._at_once = sqlite3.connect(database.path, isolation_level=None, timeout=0, cached_statements=500)
-        self._at_once.execute("PRAGMA query_only=ON")
-        self._at_once.set_progress_handler(self._is_too_long, STEPS_BETWEEN_LOOKS)
-        self._until = 0.0
-        self._spent = 0.0
-
-    def close(self) -> None:
-        self._at_once.close()
+    def __init__(self, short: SqliteConnection, long: SqliteConnection, watch: Callable[[str], None]) -> None:
+        self._short = short
+        self._long = long
+        self._watch = watch
 
     async def fetch(self, sql: str, values: Sequence[object] = ()) -> Rows:
-        if self._spent > SECONDS_AT_ONCE:
-            self._spent = 0.0
-            await asyncio.sleep(0)
-        began = time.perf_counter()
-        self._until = began + SECONDS_AT_ONCE
-        rows: Rows | None = None
-        with suppress(sqlite3.Error):  # it takes longer, or the thread will say what is wrong
-            rows = self._at_once.execute(sql, [self._database.encode(value) for value in values]).fetchall()
-        self._spent += time.perf_counter() - began
-        if rows is None:
-            return await super().fetch(sql, values)
-        if self._database.on_statement is not None:
-            self._database.on_statement(sql)
-        return rows
-
-    def _is_too_long(self) -> bool:
-        return time.perf_counter() > self._until
-
-
-class _SqliteTransaction(_SqliteConnection):
-    def __init__(self, database: SqliteDatabase, raw: aiosqlite.Connection, release: Callable[[], None]) -> None:
-        super().__init__(database, raw)
-        self._release = release
-
-    async def commit(self) -> None:
-        try:
-            await self.fetch("COMMIT")
-        except BaseException:
-            await self.rollback()
-            raise
-        self.raw = None
-        self._release()
-
-    async def rollback(self) -> None:
-        raw, self.raw = self.raw, None  # what is asked for from now on would stand outside the transaction
-        if raw is not None:
-            try:
-                # Behind any statement that is still running, and nothing if no transaction is open by then.
-                await raw.rollback()
-            finally:
-                self._release()
+        self._watch(sql)
+        await self._short.turn()
+        rows = self._short.in_a_moment(sql, values)
+        return await self._long.apart(sql, values) if rows is None else rows
 
 
 @dataclass(frozen=True)

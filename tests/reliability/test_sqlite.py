@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from resolvers.database import DatabaseUnavailable
-from resolvers.engines import sqlite
+from resolvers.engines import sqlite_writer
 from tests.conftest import House, open_house
 from tests.databases import EmptyDatabase, on_sqlite
 from tests.reliability.soundness import check_sound
@@ -36,7 +36,7 @@ COUNTING = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE
 @pytest.fixture
 async def hasty(tmp_path: Path, empty_database: EmptyDatabase, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A house that waits for other processes for no more than a moment."""
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(sqlite_writer, "SECONDS_FOR_OTHERS", 0.05)
     async with open_house(tmp_path, empty_database) as house:
         yield house
 
@@ -71,7 +71,7 @@ async def test_the_reading_connection_cannot_write(house: House) -> None:
 async def test_a_writer_waits_for_others_no_longer_than_its_limit(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "SECONDS_TO_WAIT", 0.05)
+    monkeypatch.setattr(sqlite_writer, "SECONDS_TO_WAIT", 0.05)
     transaction = await house.engine.database.begin()
     check_unavailable(await house.rest("POST", "/clients", ADA))
     await transaction.rollback()
