@@ -13,6 +13,9 @@ from schema.actors import SYSTEM
 from webhooks.dispatcher import Dispatcher
 from webhooks.tending import tend
 
+SECONDS_OF_REST = 0.05
+"""Under load so many commits come one after the other that a look for each would cost as much as they do."""
+
 
 class Background:
     """The loops of one process; a woken loop is woken by each commit."""
@@ -24,8 +27,9 @@ class Background:
             engine.database, engine.vault, engine.settings, lambda request_id: engine.context(SYSTEM, request_id)
         )
         self._dispatcher.on_outcome = metrics.delivery
-        sequencer = Loop("sequencer", self._number, every=1.0)
-        calling = Loop("provisioner", self._provisioner.step, every=self._provisioner.seconds_between_looks)
+        sequencer = Loop("sequencer", self._number, every=1.0, rest=SECONDS_OF_REST)
+        look = self._provisioner.seconds_between_looks
+        calling = Loop("provisioner", self._provisioner.step, every=look, rest=SECONDS_OF_REST)
         self._provisioner.on_room = calling.wake
 
         def wake() -> None:
@@ -51,10 +55,10 @@ class Background:
         return [dispatching, Loop("circuits", self._tend, every=self._dispatcher.seconds_between_looks)]
 
     async def _number(self) -> bool:
-        numbered = await outbox.sequence_committed(self._engine.database) > 0
+        numbered = await outbox.sequence_committed(self._engine.database)
         if numbered:
             self._engine.hints.tell("events")
-        return numbered
+        return numbered == outbox.BATCH
 
     async def _tend(self) -> bool:
         return await tend(self._engine.database, self._engine.settings.time_scale)

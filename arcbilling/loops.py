@@ -22,9 +22,12 @@ SECONDS_UNTIL_STUCK = 60.0
 
 
 class Loop:
-    """One loop. `work` does a step and tells whether there may be more to do at once."""
+    """One loop. `work` does a step and tells whether there may be more to do at once.
 
-    def __init__(self, name: str, work: Callable[[], Awaitable[bool]], *, every: float) -> None:
+    Woken while it has a `rest`, it first has the rest: then one step does what has come meanwhile.
+    """
+
+    def __init__(self, name: str, work: Callable[[], Awaitable[bool]], *, every: float, rest: float = 0.0) -> None:
         self.name = name
         self.last_ok: float | None = None
         """When a step last succeeded, on the monotonic clock; None before the first."""
@@ -32,6 +35,7 @@ class Loop:
         """Called after each step with the loop's name and whether it succeeded."""
         self._work = work
         self._every = every
+        self._rest = rest
         self._woken = asyncio.Event()
         self._stopping = False
         self._failures = 0
@@ -78,6 +82,8 @@ class Loop:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._woken.wait()
+            if self.last_ok is not None and (left := self.last_ok + self._rest - time.monotonic()) > 0:
+                await asyncio.sleep(left)
 
 
 @asynccontextmanager

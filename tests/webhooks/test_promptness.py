@@ -17,8 +17,8 @@ def rare_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loops look by themselves so rarely that only what wakes them has them work."""
     made = Loop.__init__
 
-    def seldom(self: Loop, name: str, work: Any, *, every: float) -> None:
-        made(self, name, work, every=3600.0 if name in ("dispatcher", "feed") else every)
+    def seldom(self: Loop, name: str, work: Any, *, every: float, **given: Any) -> None:
+        made(self, name, work, every=3600.0 if name in ("dispatcher", "feed") else every, **given)
 
     monkeypatch.setattr(Loop, "__init__", seldom)
 
