@@ -68,6 +68,7 @@ class _Pooled(asyncpg.Connection):  # type: ignore[misc]
 class PostgresDatabase:
     """A PostgreSQL database that is open."""
 
+    inserts_together = True
     shared = True
     lock_clause = " FOR UPDATE"
 
@@ -155,7 +156,7 @@ class PostgresDatabase:
                     if last:
                         raise
                 except BaseException:
-                    await asyncio.shield(self.release(connection))
+                    await self.release(connection)
                     raise
             raise AssertionError("the second try returns or raises")
         except BaseException:
@@ -177,9 +178,11 @@ class PostgresDatabase:
         if self._pool is None:
             raise DatabaseUnavailable("The database is not open.")
         with reaching(self._name):
-            return await self._pool.acquire(timeout=SECONDS_TO_WAIT)
+            async with asyncio.timeout(SECONDS_TO_WAIT):  # the pool's own would make a task of it
+                return await self._pool.acquire()
 
     async def release(self, connection: Any) -> None:
+        """Gives it back to the pool, which sees to that though whoever waits for it is cancelled."""
         if self._pool is None:
             abandon(connection)
             return
@@ -217,7 +220,7 @@ class _Reader:
         try:
             return await _run(self._database, connection, sql, values)
         finally:
-            await asyncio.shield(self._database.release(connection))
+            await self._database.release(connection)
 
 
 class _Transaction:
@@ -262,7 +265,7 @@ class _Transaction:
                 raise
             finally:
                 try:
-                    await asyncio.shield(self._database.release(connection))
+                    await self._database.release(connection)
                 finally:
                     self._release()
 

@@ -36,11 +36,14 @@ from resolvers.engines.sqlite_connection import SqliteConnection, encoded
 from resolvers.engines.sqlite_writer import SECONDS_FOR_OTHERS, Writer
 
 LEAST_VERSION = (3, 35)
+OF_THE_WRITER = ("temp_store=MEMORY", "cache_size=-8000")
+"""Savepoints keep what they may have to undo in memory; and 8 MB of pages, among which those of the indexes are."""
 
 
 class SqliteDatabase:
     """An SQLite file that is open."""
 
+    inserts_together = False
     shared = False
     lock_clause = ""  # BEGIN IMMEDIATE has locked every row
 
@@ -55,7 +58,7 @@ class SqliteDatabase:
     async def connect(self) -> None:
         try:
             # A group waits for other processes by itself, and a read at once for nobody.
-            self._writer = Writer(self._open(0), self._watch)
+            self._writer = Writer(self._open(0, *OF_THE_WRITER), self._watch)
             self._closing.push_async_callback(self._writer.close)
             read_only = "query_only=ON"
             self.reader = _Reader(self._open(0, read_only), self._open(SECONDS_FOR_OTHERS, read_only), self._watch)

@@ -10,8 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 
+import structlog
+
 from resolvers.database import DatabaseUnavailable, Rows, Transaction
 from resolvers.engines.sqlite_connection import SqliteConnection
+
+log = structlog.get_logger("arcbilling.sqlite")
 
 SECONDS_FOR_OTHERS = 5.0
 """How long a group waits for another process that writes."""
@@ -19,6 +23,8 @@ SECONDS_BETWEEN_TRIES = 0.001
 """So short that a process finds the moment between two groups of another that has much to write."""
 SECONDS_TO_WAIT = 10.0
 """How long a transaction waits for those of this process that came before it."""
+
+SECONDS_TO_CLOSE = 5.0
 
 
 class Writer:
@@ -46,10 +52,9 @@ class Writer:
             raise
 
     async def close(self) -> None:
-        """Waits for the group that is open."""
+        """Waits for the group that is open, within a time; what is not committed by then did not happen."""
         if self._group is not None:
-            with suppress(Exception):
-                await asyncio.shield(self._group.done)
+            await asyncio.wait([self._group.done], timeout=SECONDS_TO_CLOSE)
 
     async def fetch(self, sql: str, values: Sequence[object]) -> Rows:
         """Runs a statement of the transaction whose turn it is."""
@@ -107,6 +112,7 @@ class Writer:
                 else:
                     self._connection.at_once("ROLLBACK")
             except Exception as error:
+                log.warning("a commit failed", error=type(error).__name__)
                 self._fail(error)
             except BaseException:
                 self._fail(DatabaseUnavailable("The process ended while it wrote."))
@@ -127,9 +133,9 @@ class Writer:
             raise
 
     def _look(self, error: Exception) -> None:
-        """Some errors undo the whole transaction, such as a full disk: then the group has failed."""
+        """Some errors undo the whole transaction, such as those of a disk: then the group has failed."""
         if not self._connection.in_transaction:
-            self._fail(error)
+            self._fail(DatabaseUnavailable(f"The transaction was undone: {error}."))
 
     def _fail(self, error: Exception) -> None:
         group, self._group = self._group, None
