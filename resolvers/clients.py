@@ -25,7 +25,6 @@ table = Table(Client, ClientRow, owner="id", live="deleted_at IS NULL", personal
 
 by_id = table.by_id
 locked = table.locked
-add = table.add
 save = table.save
 
 
@@ -33,6 +32,11 @@ def search(text: str) -> Where:
     """Clients one of whose names, e-mail or company starts with the text, case-blind."""
     escaped = text.casefold().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return Where("search_key LIKE ? ESCAPE '\\'", (f"%\n{escaped}%",))
+
+
+async def add_unless_taken(session: WriteSession, row: ClientRow) -> ClientRow | None:
+    """Adds the client, unless another has its e-mail address."""
+    return await table.add_unless_taken(session, row, ("email_key",))
 
 
 async def email_taken(session: WriteSession, email_key: str, except_id: int = 0) -> bool:

@@ -75,6 +75,8 @@ class Database(Protocol):
     """Reads from the last commit. Runs each statement by itself."""
     on_statement: Callable[[str], None] | None
     """Called with each statement before it runs: for tests and for counting."""
+    inserts_together: bool
+    """Whether one statement may insert rows of several tables."""
     shared: bool
     """Whether several processes may serve it at once."""
     channel: Channel | None

@@ -8,8 +8,6 @@ from models.invoices import (
     InvoiceItem,
     InvoiceItemRow,
     InvoiceRow,
-    NumberSeries,
-    NumberSeriesRow,
     Payment,
     PaymentRow,
 )
@@ -18,7 +16,7 @@ from resolvers.tables import Session, Table, Where, WriteSession, equal, one_of
 table = Table(Invoice, InvoiceRow, owner="client_id")
 items = Table(InvoiceItem, InvoiceItemRow, owner="client_id", personal=("description",))
 payments = Table(Payment, PaymentRow, owner="client_id")
-_series = Table(NumberSeries, NumberSeriesRow, unaudited=True)
+_NEXT_NUMBER = "UPDATE number_series SET last_number = last_number + 1 WHERE name = ? RETURNING template, last_number"
 
 by_id = table.by_id
 locked = table.locked
@@ -36,9 +34,8 @@ async def payment_by_transaction(session: Session, method: str, transaction_id: 
 
 async def next_number(session: WriteSession, series: str, today: date) -> str:
     """Takes the next number of a series: its row stays locked until the transaction ends, so there is no gap."""
-    (counter,) = await _series.all_locked(session, equal("name", series))
-    taken = await _series.save(session, counter, counter._replace(last_number=counter.last_number + 1))
-    return taken.template.format(YYYY=today.year, n=taken.last_number)
+    ((template, number),) = await session.connection.fetch(_NEXT_NUMBER, (series,))
+    return str(template.format(YYYY=today.year, n=number))
 
 
 async def unpaid_of_service(session: Session, service_id: int) -> list[InvoiceRow]:

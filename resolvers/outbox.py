@@ -31,6 +31,7 @@ _NUMBER = """
     RETURNING events.id
 """
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ class Occurrence:
 def new_event_id(at: datetime) -> str:
     """`evt_` and a ULID: 48 bits of milliseconds and 80 random ones, in Crockford's base 32."""
     number = int(at.timestamp() * 1000) << 80 | secrets.randbits(80)
-    return "evt_" + "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -5, -5))
+    return "evt_" + "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -10, -10)])
 
 
-async def add(session: WriteSession, occurrence: Occurrence, actor: str, request_id: str) -> None:
+def add(session: WriteSession, occurrence: Occurrence, actor: str, request_id: str) -> None:
     row = EventRow(
         id=0,
         public_id=new_event_id(occurrence.at),
@@ -67,7 +68,7 @@ async def add(session: WriteSession, occurrence: Occurrence, actor: str, request
         request_id=request_id,
         created_at=occurrence.at,
     )
-    await _unseen.add(session, row)
+    session.unwritten.append((_unseen, row))
 
 
 async def by_public_id(session: Session, public_id: str) -> EventRow | None:

@@ -40,6 +40,11 @@ class Where(NamedTuple):
         return Where(f"{self.sql} AND {other.sql}", self.values + other.values)
 
 
+class Statement(NamedTuple):
+    sql: str
+    values: list[Any]
+
+
 EVERYTHING = Where("")
 
 
@@ -77,6 +82,8 @@ class WriteSession(Session):
     changes: list[Change] = field(default_factory=list)
     clients: dict[int, None] = field(default_factory=dict)
     """Whose rows were read or written, in the order of their first: of whom the answer may tell."""
+    unwritten: "list[tuple[Table[Any], Any]]" = field(default_factory=list)
+    """Rows that nobody asks for before the transaction ends: they are added then, together."""
 
     @property
     def transaction(self) -> Transaction:
@@ -271,12 +278,17 @@ class Table(Generic[R]):
         added: list[R] = []
         for start in range(0, len(rows), ROWS_AT_ONCE):
             some = rows[start : start + ROWS_AT_ONCE]
-            sql = f"{self._insert}{', '.join([self._values] * len(some))} RETURNING id"
-            ids = await session.connection.fetch(sql, [value for row in some for value in row[1:]])
+            sql, values = self.insertion(some)
+            ids = await session.connection.fetch(f"{sql} RETURNING id", values)
             for row, id in zip(some, sorted(id for (id,) in ids), strict=True):
                 added.append(cast(Any, row)._replace(id=id))
         self._note_added(session, added)
         return added
+
+    def insertion(self, rows: list[R]) -> Statement:
+        """What inserts the rows, which are not too many for one statement."""
+        sql = f"{self._insert}{', '.join([self._values] * len(rows))}"
+        return Statement(sql, [value for row in rows for value in row[1:]])
 
     async def add_unless_taken(self, session: WriteSession, row: R, unique: tuple[str, ...]) -> R | None:
         """Inserts the row, unless there is one with the same values in the columns of a unique constraint."""
@@ -334,9 +346,16 @@ class Table(Generic[R]):
 
     def _note_added(self, session: WriteSession, rows: Iterable[R]) -> None:
         self._note_owners(session, rows)
-        for row in rows if self._audited else ():
-            values = zip(self.columns[1:], row[1:], strict=True)
-            self._remember(session, row[0], {name: (None, value) for name, value in values if value is not None})
+        if self._audited:
+            for row in rows:
+                session.changes.append(Change(self.name, row[0], self._added(row)))
+
+    def _added(self, row: R) -> dict[str, tuple[object, object] | None]:
+        return {
+            name: None if name in self._personal else (None, value)
+            for name, value in zip(self.columns[1:], row[1:], strict=True)
+            if value is not None
+        }
 
     def _remember(self, session: WriteSession, id: int, columns: Mapping[str, tuple[object, object]]) -> None:
         kept = {name: None if name in self._personal else pair for name, pair in columns.items()}

@@ -302,10 +302,9 @@ async def client_create(context: Context, input: ClientCreateInput) -> ClientRow
         updated_at=now,
         deleted_at=None,
     )
-    await _check_email(context, input.email)
-    row = await clients.add(context.writing, keyed(row))
-    await emit(context, ClientCreated(Client, row, row.id))
-    return row
+    added = await clients.add_unless_taken(context.writing, keyed(row)) or _taken()
+    await emit(context, ClientCreated(Client, added, added.id))
+    return added
 
 
 @command(Client, requires=Scope.CLIENTS_WRITE, emits=(ClientUpdated,), prepare=hash_password)
@@ -356,9 +355,13 @@ def _missing(id: int) -> Any:
     raise not_found("Client", id)
 
 
-async def _check_email(context: Context, address: str, except_id: int = 0) -> None:
+async def _check_email(context: Context, address: str, except_id: int) -> None:
     if await clients.email_taken(context.writing, email_key(address), except_id):
-        raise invalid_fields({"email": "The email has already been taken."})
+        _taken()
+
+
+def _taken() -> Any:
+    raise invalid_fields({"email": "The email has already been taken."})
 
 
 def _counted(number: int, noun: str) -> str:

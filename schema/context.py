@@ -60,6 +60,8 @@ class Context:
     unit: Unit | None = None
     _loaders: dict[object, DataLoader[Any, Any]] = field(default_factory=dict)
     _waiting: dict["asyncio.Future[Any]", int] = field(default_factory=dict)
+    _written: dict[tuple[str, int], list[Any]] = field(default_factory=dict)
+    """Rows of lists that the command has just written, by their table and what they are below."""
     _reader: Session | None = None
     _rows: int = 0
     _text: int = 0
@@ -105,6 +107,10 @@ class Context:
                 del self._waiting[future]
                 future.cancel()
 
+    def know(self, table: Table[R], parent_id: int, rows: list[R]) -> None:
+        """Saves reading a list that the command has just written, and will not change again."""
+        self._written[table.name, parent_id] = rows
+
     async def below(
         self,
         table: Table[R],
@@ -127,7 +133,9 @@ class Context:
             _hold(_OF_TEXT, self._text + characters, MAX_TEXT)  # each character takes at least one
         if columns is not None and text is not None:
             columns = (*columns, text)
-        if latest is not None:
+        if self._written and all((table.name, id) in self._written for id in ids):
+            found = [self._written[table.name, id] for id in ids]
+        elif latest is not None:
             pages = await table.pages(self.session, parent, ids, PageRequest(latest, backwards=True), columns=columns)
             found = [pages[id].rows for id in ids]
         else:
@@ -155,7 +163,7 @@ class Context:
 
     def within(self, unit: Unit) -> "Context":
         """The context of what is done in a unit of work: it reads what the unit has written."""
-        return replace(self, unit=unit, _loaders={})
+        return replace(self, unit=unit, _loaders={}, _written={})
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Calls it once the command that is running is committed."""

@@ -124,7 +124,7 @@ async def emit(context: Context, happened: Event) -> None:
         "timestamp": write_time(now),
     }
     context.unit.client_id = context.unit.client_id or happened.client_id
-    await outbox.add(
+    outbox.add(
         context.writing,
         outbox.Occurrence(
             event=happened.name,

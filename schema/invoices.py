@@ -308,7 +308,7 @@ async def issue(context: Context, client: ClientRow, due_date: date, lines: list
         )
         for line in lines
     ]
-    await invoices.items.add_all(session, items)
+    context.know(invoices.items, row.id, await invoices.items.add_all(session, items))
     await emit(context, InvoiceCreated(Invoice, row, client.id))
     if total == 0:
         row = await invoices.save(session, row, settled(row, 0, now))

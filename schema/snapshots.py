@@ -5,6 +5,7 @@ from datetime import date, datetime
 from enum import Enum
 from functools import cache, partial
 from operator import attrgetter, itemgetter
+from types import NoneType
 from typing import Any
 
 import strawberry
@@ -145,14 +146,22 @@ def _as_rest(read: Callable[[Any], Any], metadata: Any) -> Callable[[Any], Any]:
         return lambda row: None if (text := read(row)) is None else int(text.rpartition("_")[2])
 
     def value(row: Any) -> Any:
-        match read(row):
-            case Enum() as member:
-                return member.value
-            case datetime() as moment:
-                return write_time(moment)
-            case date() as day:
-                return day.isoformat()
-            case other:
-                return other
+        found = read(row)
+        return found if type(found) in _SHOWN_AS_IT_IS else _shown(found)
 
     return value
+
+
+_SHOWN_AS_IT_IS = frozenset((NoneType, bool, int, str))
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case Enum():
+            return value.value
+        case datetime():
+            return write_time(value)
+        case date():
+            return value.isoformat()
+        case _:
+            return value
