@@ -10,7 +10,7 @@ import types
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from functools import cache
+from functools import cache, cached_property
 from itertools import islice
 from typing import Any, Final, Protocol, Union, get_args, get_origin, get_type_hints
 
@@ -163,6 +163,11 @@ class Member:
     shape: Shape | None
     description: str
 
+    @cached_property
+    def item(self) -> "Member":
+        """One of the many that a list holds."""
+        return dataclasses.replace(self, many=False, nullable=False)
+
 
 @cache
 def shape_of(input_type: type) -> Shape:
@@ -248,7 +253,7 @@ def _clean_list(member: Member, value: Any, path: str, errors: dict[str, str], r
         raise ValueError("must be an array")
     if not 1 <= len(value) <= MAX_ITEMS:
         raise ValueError(f"must have from 1 to {MAX_ITEMS} items")
-    one = dataclasses.replace(member, many=False, nullable=False)
+    one = member.item
     cleaned: list[Any] = []
     for place, item in enumerate(value):
         if len(errors) >= MAX_ERRORS:
@@ -260,13 +265,15 @@ def _clean_list(member: Member, value: Any, path: str, errors: dict[str, str], r
 def _clean_nested(shape: Shape, value: Any, path: str, errors: dict[str, str], read: Read | None) -> Any:
     if read is not None and not isinstance(value, dict):
         raise ValueError("must be an object")
-    mapping = value if isinstance(value, dict) else {name: getattr(value, name) for name in shape.members}
     prefix = "" if path in _TRANSPARENT else f"{path}."
-    cleaned, wrong = _clean(shape, mapping, prefix, read)
+    if isinstance(value, dict):
+        cleaned, wrong = _clean(shape, value, prefix, read)
+        errors |= wrong
+        return cleaned if read is not None else None if wrong else shape.make(**cleaned)
+    cleaned, wrong = _clean(shape, vars(value), prefix, read)
     errors |= wrong
-    if read is not None:
-        return cleaned
-    return None if wrong else shape.make(**cleaned)
+    vars(value).update(cleaned)  # it was made for this alone
+    return value
 
 
 _TRANSPARENT = ("input", "filter")
