@@ -4,7 +4,8 @@ from datetime import datetime
 
 from models.api_keys import ApiKey, ApiKeyRow
 from resolvers.database import Database
-from resolvers.tables import Session, Table, WriteSession, equal, written
+from resolvers.filters import equal
+from resolvers.tables import Session, Table, WriteSession, written
 
 table = Table(ApiKey, ApiKeyRow, personal=("digest", "last_used_ip"))
 

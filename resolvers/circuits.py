@@ -5,7 +5,8 @@ from datetime import datetime
 
 from models.enums import Circuit
 from models.webhooks import WebhookCircuitRow
-from resolvers.tables import Session, Where, WriteSession, equal, one_of
+from resolvers.filters import Where, equal, one_of
+from resolvers.tables import Session, WriteSession
 from resolvers.webhooks import circuits
 
 table = circuits

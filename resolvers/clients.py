@@ -3,7 +3,8 @@
 from collections.abc import Collection
 
 from models.clients import Client, ClientRow
-from resolvers.tables import Session, Table, Where, WriteSession, equal
+from resolvers.filters import Where, equal
+from resolvers.tables import Session, Table, WriteSession
 
 PERSONAL = (
     "first_name",

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from models.enums import AttemptTrigger, DeliveryStatus
 from models.webhooks import DeliveryRow
 from resolvers.deliveries import table
-from resolvers.tables import Session, Where, WriteSession, one_of
+from resolvers.filters import Where, one_of
+from resolvers.tables import Session, WriteSession
 
 AT_ONCE = 500
 """Rows that one statement changes where there may be any number of them."""

@@ -15,8 +15,9 @@ import structlog
 from models.events import EventRow
 from resolvers import outbox
 from resolvers.database import Database, DatabaseUnavailable
+from resolvers.filters import EVERYTHING, Where, one_of
 from resolvers.outbox import Portion
-from resolvers.tables import EVERYTHING, Session, Where, one_of
+from resolvers.tables import Session
 
 log = structlog.get_logger("arcbilling.feed")
 

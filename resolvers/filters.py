@@ -1,8 +1,38 @@
-"""Conditions that several lists share."""
+"""Conditions: which rows are meant."""
 
+from collections.abc import Collection
 from datetime import datetime
+from typing import NamedTuple
 
-from resolvers.tables import EVERYTHING, Where, equal
+
+class Where(NamedTuple):
+    """A condition: SQL with `?` for each value."""
+
+    sql: str
+    values: tuple[object, ...] = ()
+
+    def __and__(self, other: "Where") -> "Where":
+        if not self.sql or not other.sql:
+            return self if self.sql else other
+        return Where(f"{self.sql} AND {other.sql}", self.values + other.values)
+
+
+EVERYTHING = Where("")
+
+
+def equal(column: str, value: object) -> Where:
+    return Where(f"{column} IS NULL") if value is None else Where(f"{column} = ?", (value,))
+
+
+def one_of(column: str, values: Collection[object]) -> Where:
+    if not values:
+        return Where("1 = 0")
+    return Where(f"{column} IN ({', '.join('?' * len(values))})", tuple(values))
+
+
+def clause(where: Where) -> str:
+    """As a statement says it."""
+    return f" WHERE {where.sql}" if where.sql else ""
 
 
 def matching(**columns: object) -> Where:

@@ -19,7 +19,8 @@ from arcbilling.sealing import Vault
 from models.records import IdempotencyRecord, IdempotencyRow
 from resolvers import clients
 from resolvers.database import Database, LockTimeout
-from resolvers.tables import Session, Table, Where, WriteSession, equal, written
+from resolvers.filters import Where, equal
+from resolvers.tables import Session, Table, WriteSession, written
 
 table = Table(IdempotencyRecord, IdempotencyRow, unaudited=True)
 KEPT_FOR = timedelta(hours=24)

@@ -3,7 +3,8 @@
 from arcbilling.settings import env_name
 from models.installation import Installation, InstallationRow
 from resolvers.database import Database
-from resolvers.tables import EVERYTHING, Session, Table, written
+from resolvers.filters import EVERYTHING
+from resolvers.tables import Session, Table, written
 
 table = Table(Installation, InstallationRow, unaudited=True)
 

@@ -11,7 +11,8 @@ from models.invoices import (
     Payment,
     PaymentRow,
 )
-from resolvers.tables import Session, Table, Where, WriteSession, equal, one_of
+from resolvers.filters import Where, equal, one_of
+from resolvers.tables import Session, Table, WriteSession
 
 table = Table(Invoice, InvoiceRow, owner="client_id")
 items = Table(InvoiceItem, InvoiceItemRow, owner="client_id", personal=("description",))

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from models.enums import ModuleAction, ModuleCallStatus
 from models.module_calls import ModuleCall, ModuleCallRow
-from resolvers.tables import Session, Table, Where, WriteSession, equal, one_of
+from resolvers.filters import Where, equal, one_of
+from resolvers.tables import Session, Table, WriteSession
 
 table = Table(ModuleCall, ModuleCallRow, owner="client_id", personal=("last_error",))
 

@@ -10,7 +10,8 @@ from arcbilling import clock
 from models.events import Event, EventHead, EventHeadRow, EventRow
 from resolvers import deliveries
 from resolvers.database import Database
-from resolvers.tables import EVERYTHING, Session, Table, Where, WriteSession, equal, written
+from resolvers.filters import EVERYTHING, Where, equal
+from resolvers.tables import Session, Table, WriteSession, written
 
 table = Table(Event, EventRow, owner="client_id", live="sequence IS NOT NULL", unaudited=True)
 _unseen = Table(Event, EventRow, unaudited=True)

@@ -2,7 +2,8 @@
 
 from models.enums import BillingCycle
 from models.products import Price, PriceRow, Product, ProductRow
-from resolvers.tables import Session, Table, WriteSession, equal, one_of
+from resolvers.filters import equal, one_of
+from resolvers.tables import Session, Table, WriteSession
 
 table = Table(Product, ProductRow)
 prices = Table(Price, PriceRow)

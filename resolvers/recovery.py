@@ -7,7 +7,8 @@ from models.enums import AttemptTrigger, DeliveryStatus
 from models.webhooks import DeliveryRow, WebhookRow
 from resolvers import outbox
 from resolvers.deliveries import WANTED
-from resolvers.tables import Session, WriteSession, equal
+from resolvers.filters import equal
+from resolvers.tables import Session, WriteSession
 
 LOST = (DeliveryStatus.FAILED.value, DeliveryStatus.SKIPPED.value)
 

@@ -1,7 +1,8 @@
 """Queries of servers and server groups."""
 
 from models.servers import Server, ServerGroup, ServerGroupRow, ServerRow
-from resolvers.tables import Table, WriteSession, equal
+from resolvers.filters import equal
+from resolvers.tables import Table, WriteSession
 
 table = Table(Server, ServerRow, personal=("credentials",))
 groups = Table(ServerGroup, ServerGroupRow)

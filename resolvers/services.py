@@ -1,7 +1,8 @@
 """Queries of services."""
 
 from models.services import Service, ServiceRow
-from resolvers.tables import Session, Table, WriteSession, equal, one_of
+from resolvers.filters import equal, one_of
+from resolvers.tables import Session, Table, WriteSession
 
 table = Table(Service, ServiceRow, owner="client_id", personal=("domain", "username", "suspension_note"))
 

@@ -15,6 +15,7 @@ from tortoise.models import Model
 
 from arcbilling import clock
 from resolvers.database import Connection, Database, Rows, Transaction
+from resolvers.filters import EVERYTHING, Where, clause, equal, one_of
 from resolvers.paging import Page, PageRequest, order_of, page_of
 from resolvers.reading import Columns, Reading, Readings
 
@@ -28,34 +29,9 @@ MAX_ROWS = 50_000
 may have."""
 
 
-class Where(NamedTuple):
-    """A condition: SQL with `?` for each value."""
-
-    sql: str
-    values: tuple[object, ...] = ()
-
-    def __and__(self, other: "Where") -> "Where":
-        if not self.sql or not other.sql:
-            return self if self.sql else other
-        return Where(f"{self.sql} AND {other.sql}", self.values + other.values)
-
-
 class Statement(NamedTuple):
     sql: str
     values: list[Any]
-
-
-EVERYTHING = Where("")
-
-
-def equal(column: str, value: object) -> Where:
-    return Where(f"{column} IS NULL") if value is None else Where(f"{column} = ?", (value,))
-
-
-def one_of(column: str, values: Collection[object]) -> Where:
-    if not values:
-        return Where("1 = 0")
-    return Where(f"{column} IN ({', '.join('?' * len(values))})", tuple(values))
 
 
 @dataclass(frozen=True)
@@ -135,7 +111,7 @@ class Table(Generic[R]):
         scope = self._scoped(session, equal("id", id))
         reading = self._reading(session, None)
         rows = self._rows(
-            session, reading, await session.connection.fetch(reading.select + _clause(scope), scope.values)
+            session, reading, await session.connection.fetch(reading.select + clause(scope), scope.values)
         )
         return rows[0] if rows else None
 
@@ -167,14 +143,14 @@ class Table(Generic[R]):
         """The rows; where `columns` are given these alone and the id, as an answer tells them."""
         scope = self._scoped(session, where)
         reading = self._reading(session, columns, "id")
-        sql = f"{reading.select}{_clause(scope)} ORDER BY {order}"
+        sql = f"{reading.select}{clause(scope)} ORDER BY {order}"
         if limit is not None:
             sql += f" LIMIT {limit}"
         return self._rows(session, reading, await session.connection.fetch(sql, scope.values))
 
     async def count(self, session: Session, where: Where = EVERYTHING) -> int:
         scope = self._scoped(session, where)
-        rows = await session.connection.fetch(f"SELECT count(*) FROM {self.name}{_clause(scope)}", scope.values)
+        rows = await session.connection.fetch(f"SELECT count(*) FROM {self.name}{clause(scope)}", scope.values)
         return int(rows[0][0])
 
     async def counts(
@@ -182,7 +158,7 @@ class Table(Generic[R]):
     ) -> dict[int, int]:
         """How many there are below each of several parents, by one statement."""
         scope = self._scoped(session, where) & one_of(parent, ids)
-        sql = f"SELECT {parent}, count(*) FROM {self.name}{_clause(scope)} GROUP BY {parent}"
+        sql = f"SELECT {parent}, count(*) FROM {self.name}{clause(scope)} GROUP BY {parent}"
         found = {id: int(number) for id, number in await session.connection.fetch(sql, scope.values)}
         return {id: found.get(id, 0) for id in ids}
 
@@ -205,7 +181,7 @@ class Table(Generic[R]):
         """How many rows there are below several parents, or of the latest below each, and how long a column's texts
         are in all."""
         scope = self._scoped(session, one_of(parent, ids))
-        source = f"{self.name}{_clause(scope)}"
+        source = f"{self.name}{clause(scope)}"
         if latest is not None:
             place = f"row_number() OVER (PARTITION BY {parent} ORDER BY id DESC) AS place"
             source = f"(SELECT {column}, {place} FROM {source}) AS ranked WHERE place <= {latest}"
@@ -216,12 +192,12 @@ class Table(Generic[R]):
     async def sizes(self, session: Session, where: Where, order: str, column: str, limit: int) -> list[tuple[int, int]]:
         """How long the texts of a column are, each by the column that gives the order."""
         scope = self._scoped(session, where)
-        sql = f"SELECT {order}, length({column}) FROM {self.name}{_clause(scope)} ORDER BY {order} LIMIT {limit}"
+        sql = f"SELECT {order}, length({column}) FROM {self.name}{clause(scope)} ORDER BY {order} LIMIT {limit}"
         return [(place, size) for place, size in await session.connection.fetch(sql, scope.values)]
 
     async def exists(self, session: Session, where: Where) -> bool:
         scope = self._scoped(session, where)
-        return bool(await session.connection.fetch(f"SELECT 1 FROM {self.name}{_clause(scope)} LIMIT 1", scope.values))
+        return bool(await session.connection.fetch(f"SELECT 1 FROM {self.name}{clause(scope)} LIMIT 1", scope.values))
 
     async def page(
         self, session: Session, request: PageRequest, where: Where = EVERYTHING, columns: Columns = None
@@ -229,7 +205,7 @@ class Table(Generic[R]):
         """One page by keyset: its cost does not grow with its place in the table."""
         scope = self._scoped(session, where) & self._beyond(request)
         reading = self._of_page(session, request, columns, "id")
-        sql = f"{reading.select}{_clause(scope)} ORDER BY {order_of(request)} LIMIT {request.limit + 1}"
+        sql = f"{reading.select}{clause(scope)} ORDER BY {order_of(request)} LIMIT {request.limit + 1}"
         if request.offset:
             sql += f" OFFSET {request.offset}"
         return page_of(self._rows(session, reading, await session.connection.fetch(sql, scope.values)), request)
@@ -248,7 +224,7 @@ class Table(Generic[R]):
         reading = self._of_page(session, request, columns, "id", parent)
         sql = (
             f"SELECT {reading.columns} FROM (SELECT {reading.columns}, row_number() OVER (PARTITION BY {parent} "
-            f"ORDER BY {order_of(request)}) AS place FROM {self.name}{_clause(scope)}) AS ranked "
+            f"ORDER BY {order_of(request)}) AS place FROM {self.name}{clause(scope)}) AS ranked "
             f"WHERE place <= {request.limit + 1} ORDER BY {parent}, place"
         )
         found: dict[int, list[R]] = {id: [] for id in ids}
@@ -266,7 +242,7 @@ class Table(Generic[R]):
     async def all_locked(self, session: WriteSession, where: Where) -> list[R]:
         scope = self._scoped(session, where)
         reading = self._reading(session, None)
-        sql = f"{reading.select}{_clause(scope)} ORDER BY id{session.database.lock_clause}"
+        sql = f"{reading.select}{clause(scope)} ORDER BY id{session.database.lock_clause}"
         return self._rows(session, reading, await session.connection.fetch(sql, scope.values))
 
     async def add(self, session: WriteSession, row: R) -> R:
@@ -317,7 +293,7 @@ class Table(Generic[R]):
         if not values:
             return new
         assignments = ", ".join(f"{name} = ?" for name in values)
-        sql = f"UPDATE {self.name} SET {assignments}{_clause(where)} RETURNING id"
+        sql = f"UPDATE {self.name} SET {assignments}{clause(where)} RETURNING id"
         rows = await session.connection.fetch(sql, (*values.values(), *where.values))
         if not rows:
             raise StaleRow(f"{self.name} {old[0]} was changed by somebody else after it was read.")
@@ -331,12 +307,12 @@ class Table(Generic[R]):
         assignments = [f"{name} = ?" for name in (*values, *stamp)]
         if self._versioned:
             assignments.append("version = version + 1")
-        sql = f"UPDATE {self.name} SET {', '.join(assignments)}{_clause(where)}"
+        sql = f"UPDATE {self.name} SET {', '.join(assignments)}{clause(where)}"
         await session.connection.fetch(sql, (*values.values(), *stamp.values(), *where.values))
 
     async def remove(self, session: WriteSession, where: Where) -> list[int]:
         """Deletes rows and tells their ids."""
-        rows = await session.connection.fetch(f"DELETE FROM {self.name}{_clause(where)} RETURNING id", where.values)
+        rows = await session.connection.fetch(f"DELETE FROM {self.name}{clause(where)} RETURNING id", where.values)
         if self._audited:
             for (id,) in rows:
                 self._remember(session, id, {"id": (id, None)})
@@ -407,10 +383,6 @@ class TooManyRows(Exception):
 
 class StaleRow(Exception):
     """A row was saved that is no longer as it was read: it was not locked."""
-
-
-def _clause(where: Where) -> str:
-    return f" WHERE {where.sql}" if where.sql else ""
 
 
 def _plain(hint: Any) -> Any:

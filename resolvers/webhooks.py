@@ -1,7 +1,8 @@
 """Queries of webhook endpoints and of how they are doing."""
 
 from models.webhooks import Webhook, WebhookCircuit, WebhookCircuitRow, WebhookRow
-from resolvers.tables import Session, Table, WriteSession, equal, one_of
+from resolvers.filters import equal, one_of
+from resolvers.tables import Session, Table, WriteSession
 
 table = Table(Webhook, WebhookRow, live="deleted_at IS NULL", personal=("secret", "previous_secret"))
 circuits = Table(WebhookCircuit, WebhookCircuitRow, unaudited=True)

@@ -14,9 +14,9 @@ from models.api_keys import ApiKeyRow
 from models.clients import ClientRow
 from resolvers import api_keys, clients
 from resolvers.database import Database
-from resolvers.filters import matching
+from resolvers.filters import Where, matching
 from resolvers.reading import Columns
-from resolvers.tables import Session, Where
+from resolvers.tables import Session
 from schema import keys
 from schema.actors import Actor, ActorKind, Scope, includes, read_scopes
 from schema.checks import Reference, moment

@@ -13,9 +13,8 @@ from arcbilling import clock
 from models.clients import ClientRow
 from models.enums import ClientStatus, InvoiceStatus, ServiceStatus
 from resolvers import api_keys, clients, invoices, module_calls, services, tickets
-from resolvers.filters import matching
+from resolvers.filters import Where, matching
 from resolvers.reading import Columns
-from resolvers.tables import Where
 from schema import erasure
 from schema.actors import Scope
 from schema.checks import NEVER_NULL, Reference, Text, country_code, email_address

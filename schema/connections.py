@@ -11,10 +11,10 @@ from typing import Annotated, Any, Generic, TypeVar, get_type_hints
 import orjson
 import strawberry
 
-from resolvers.filters import created
+from resolvers.filters import EVERYTHING, Where, created
 from resolvers.paging import BY_ID, Cursor, Page, PageRequest, Sort
 from resolvers.reading import Columns
-from resolvers.tables import EVERYTHING, Session, Table, Where
+from resolvers.tables import Session, Table
 from schema import limits
 from schema.actors import Policy, Scope
 from schema.checks import Between, Text

@@ -13,9 +13,8 @@ from models.enums import AttemptTrigger, DeliveryStatus, WebhookStatus
 from models.events import EventRow
 from models.webhooks import DeliveryAttemptRow, DeliveryRow, WebhookRow
 from resolvers import deliveries, outbox, recovery, webhooks
-from resolvers.filters import matching
+from resolvers.filters import Where, matching
 from resolvers.reading import Columns
-from resolvers.tables import Where
 from schema.actors import Policy, Scope
 from schema.checks import Reference
 from schema.connections import lists

@@ -8,7 +8,7 @@ import strawberry
 
 from arcbilling import clock
 from models.tickets import DepartmentRow
-from resolvers.tables import EVERYTHING, Where
+from resolvers.filters import EVERYTHING, Where
 from resolvers.tickets import departments
 from schema.actors import Scope
 from schema.checks import NEVER_NULL

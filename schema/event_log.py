@@ -16,10 +16,9 @@ from models.services import ServiceRow
 from models.tickets import TicketRow
 from models.webhooks import WebhookRow
 from resolvers import clients, invoices, outbox, services, tickets, webhooks
-from resolvers.filters import created
+from resolvers.filters import EVERYTHING, Where, created, one_of
 from resolvers.paging import Cursor, Sort
 from resolvers.reading import Columns
-from resolvers.tables import EVERYTHING, Where, one_of
 from schema import connections, ids
 from schema.actors import Actor, Policy, Scope
 from schema.checks import Text

@@ -13,9 +13,8 @@ from models.clients import ClientRow
 from models.enums import InvoiceStatus, ItemKind
 from models.invoices import InvoiceItemRow, InvoiceRow, PaymentRow
 from resolvers import clients, invoices
-from resolvers.filters import matching
+from resolvers.filters import Where, matching
 from resolvers.reading import Columns
-from resolvers.tables import Where
 from schema import money
 from schema.actors import Scope
 from schema.checks import Reference, Text

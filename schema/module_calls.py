@@ -15,9 +15,8 @@ from models.servers import ServerRow
 from models.services import ServiceRow
 from provisioning.protocol import ModuleError
 from resolvers import clients, module_calls, servers, services
-from resolvers.filters import matching
+from resolvers.filters import Where, matching
 from resolvers.reading import Columns
-from resolvers.tables import Where
 from schema import ids
 from schema.actors import Policy, Scope
 from schema.checks import Reference

@@ -15,9 +15,8 @@ from models.products import PriceRow, ProductRow
 from models.servers import ServerGroupRow
 from provisioning.registry import NONE
 from resolvers import products, servers
-from resolvers.filters import matching
+from resolvers.filters import Where, matching
 from resolvers.reading import Columns
-from resolvers.tables import Where
 from schema import money
 from schema.actors import Policy, Scope
 from schema.checks import NEVER_NULL, Reference, Text

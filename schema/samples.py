@@ -4,7 +4,7 @@ from arcbilling import clock
 from models.enums import WebhookStatus
 from models.webhooks import DeliveryRow, WebhookRow
 from resolvers import deliveries, outbox, webhooks
-from resolvers.tables import equal
+from resolvers.filters import equal
 from schema.context import Context
 from schema.deliveries import new_test
 from schema.errors import refused

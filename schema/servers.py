@@ -12,9 +12,8 @@ from models.enums import ServerFill, ServerStatus
 from models.servers import ServerGroupRow, ServerRow
 from provisioning.registry import NONE, is_automatic
 from resolvers import servers
-from resolvers.filters import matching
+from resolvers.filters import EVERYTHING, Where, matching
 from resolvers.reading import Columns
-from resolvers.tables import EVERYTHING, Where
 from schema.actors import Scope
 from schema.checks import NEVER_NULL, Between, Reference, Text, host_name
 from schema.connections import DEFAULT_PAGE, After, Before, Connection, First, Last, Slice, below, lists, page_request

@@ -22,9 +22,8 @@ from models.servers import ServerRow
 from models.services import ServiceRow
 from provisioning.registry import NONE, is_automatic
 from resolvers import clients, invoices, module_calls, products, servers, services
-from resolvers.filters import matching
+from resolvers.filters import Where, matching
 from resolvers.reading import Columns
-from resolvers.tables import Where
 from schema.actors import Policy, Scope
 from schema.checks import Reference, Text
 from schema.clients import Client

@@ -12,9 +12,8 @@ from models.clients import ClientRow
 from models.enums import Author, TicketPriority, TicketStatus
 from models.tickets import DepartmentRow, TicketMessageRow, TicketRow
 from resolvers import clients, tickets
-from resolvers.filters import matching
+from resolvers.filters import Where, matching
 from resolvers.reading import Columns
-from resolvers.tables import Where
 from schema.actors import Scope
 from schema.checks import NEVER_NULL, Reference, Text
 from schema.clients import Client

@@ -12,10 +12,9 @@ from arcbilling import clock
 from models.enums import Circuit, DisabledReason, WebhookStatus
 from models.webhooks import WebhookCircuitRow, WebhookRow
 from resolvers import deliveries, outbox, webhooks
-from resolvers.filters import matching
+from resolvers.filters import Where, matching
 from resolvers.reading import Columns
 from resolvers.recovery import skip_pending
-from resolvers.tables import Where
 from schema import recovery
 from schema.actors import Scope
 from schema.addresses import Network

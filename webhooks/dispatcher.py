@@ -16,7 +16,8 @@ from models.enums import DeliveryStatus
 from models.webhooks import WebhookRow
 from resolvers import webhooks
 from resolvers.database import Database, DatabaseUnavailable
-from resolvers.tables import Session, one_of
+from resolvers.filters import one_of
+from resolvers.tables import Session
 from schema.circuits import BUSY_WAIT, SCHEDULE, Outcome
 from schema.context import Context
 from schema.outages import disable
