@@ -86,7 +86,14 @@ class Context:
         """The rows of the ids, in their order."""
         return await table.each(self.session, ids, columns)
 
-    async def load(self, name: object, key: K, batch: Callable[[Session, list[K]], Awaitable[Sequence[V]]]) -> V:
+    async def load(
+        self,
+        name: object,
+        key: K,
+        batch: Callable[[Session, list[K]], Awaitable[Sequence[V]]],
+        *,
+        cached: bool = True,
+    ) -> V:
         """Reads one of many by one statement for all that are asked for together; `name` tells loaders apart."""
         loader = self._loaders.get(name)
         if loader is None:
@@ -94,7 +101,7 @@ class Context:
             async def load_many(keys: list[K]) -> list[V]:
                 return list(await batch(self.session, keys))
 
-            loader = self._loaders[name] = DataLoader(load_fn=load_many)
+            loader = self._loaders[name] = DataLoader(load_fn=load_many, cache=cached)
         elif _is_left(loader):
             loader.batch = None
         future = cast("asyncio.Future[V]", loader.load(key))

@@ -181,7 +181,8 @@ def relation(
             async def together(_: Session, values: list[Any]) -> Sequence[Any]:
                 return await lead(values, context, cleaned, None)
 
-            return await context.load((function, *cleaned.items()), leading, together)
+            place = tuple(step for step in info.path.as_list() if isinstance(step, str))
+            return await context.load(place, leading, together, cached=False)
 
         def lead(
             values: list[Any], context: Context, cleaned: dict[str, Any], columns: Columns

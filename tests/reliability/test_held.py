@@ -61,9 +61,11 @@ async def test_no_more_rows_are_read_than_are_left(house: House, monkeypatch: py
     limits: list[int] = []
     grouped = Table.grouped
 
-    async def noted(self: Table[Any], session: Any, parent: str, ids: Any, most: int = MAX_ROWS) -> Any:
+    async def noted(
+        self: Table[Any], session: Any, parent: str, ids: Any, most: int = MAX_ROWS, columns: Any = None
+    ) -> Any:
         limits.append(most)
-        return await grouped(self, session, parent, ids, most)
+        return await grouped(self, session, parent, ids, most, columns)
 
     monkeypatch.setattr(Table, "grouped", noted)
     late = "client { invoices(first: 2, after: $a) { nodes { items { id } } } }"
