@@ -41,6 +41,10 @@ MOST_PROGRAMS: Final = 8
 """One program for each answer to the conditions, but no more: graphql-core executes what is asked with others."""
 
 
+class Failed(Exception):
+    """Something went wrong, and graphql-core is to say what it is."""
+
+
 class Program(NamedTuple):
     """What one operation is, its conditions known."""
 
@@ -113,7 +117,7 @@ class Compiled:
         run = Run(self._schema, self._document, self._name, root, context, variables)
         try:
             return self._result(await self._data(run), None)
-        except Exception:  # whatever it is, graphql-core will say it
+        except Failed:
             self.replays += 1
         except asyncio.CancelledError:
             await run.end()
@@ -127,24 +131,25 @@ class Compiled:
             await run.end()
 
     async def _data(self, run: Run) -> dict[str, Any]:
-        coerced = self._variables.coerced(dict(run.variables))
-        program = self._program(coerced)
-        run.arguments = Prepared(program.writer.sites, coerced)
-        run.gatherings, run.namespace = program.writer.gatherings, program.writer.namespace
-        run.is_alone = len(program.roots) == 1
-        data: dict[str, Any] = dict.fromkeys(program.keys)
         below = Below()
         try:
+            coerced = self._variables.coerced(dict(run.variables))
+            program = self._program(coerced)
+            run.arguments = Prepared(program.writer.sites, coerced)
+            run.gatherings, run.namespace = program.writer.gatherings, program.writer.namespace
+            run.is_alone = len(program.roots) == 1
+            data: dict[str, Any] = dict.fromkeys(program.keys)
             for begin in program.roots:
                 begin(run, data, below)
                 if self._definition.operation is OperationType.MUTATION:  # one after the other
-                    await run.settle(below)
-                    below = Below()
-        except Exception:
+                    begun, below = below, Below()
+                    await run.settle(begun)
+            begun, below = below, Below()
+            await run.settle(begun)
+            return data
+        except Exception as error:  # whatever it is, graphql-core will say it
             below.drop()
-            raise
-        await run.settle(below)
-        return data
+            raise Failed from error
 
     def _program(self, coerced: VariableValues) -> Program:
         conditions: tuple[Any, ...] = tuple(map(coerced.coerced.get, self._conditions))
