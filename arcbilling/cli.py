@@ -310,8 +310,9 @@ def _status(key: dict[str, Any]) -> str:
     if key["revokedAt"]:
         return "revoked"
     from arcbilling import clock
+    from schema.scalars import write_time
 
-    return "expired" if key["expiresAt"] and key["expiresAt"] <= clock.now() else "active"
+    return "expired" if key["expiresAt"] and key["expiresAt"] <= write_time(clock.now()) else "active"
 
 
 def _on_one_line(text: str) -> str:

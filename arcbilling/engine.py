@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from graphql import GraphQLSchema
 
 from arcbilling import clock
@@ -26,6 +27,7 @@ from schema.documents import Documents
 from schema.events import ClientDeleted
 from schema.execution import Answer, Result, error_of, execute
 from schema.root import build
+from schema.scalars import json
 
 if TYPE_CHECKING:
     from arcbilling.redis_link import RedisLink
@@ -82,7 +84,8 @@ class Engine:
         return IdempotencyRequest(actor.name, key, fingerprint, self.vault)
 
     async def run(self, text: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """Runs a document as the system itself; raises the DomainError that it was refused with."""
+        """Runs a document as the system itself, and gives its data as callers are told it; raises the DomainError that
+        it was refused with."""
         operation, _ = self._documents.operation(text, None, variables)
         results: list[Result] = []
 
@@ -95,7 +98,8 @@ class Engine:
         if result.failed:
             raise error_of(result.errors[0], "command-line")
         assert result.data is not None
-        return result.data
+        data: dict[str, Any] = orjson.loads(json(result.data))
+        return data
 
 
 @asynccontextmanager
