@@ -32,7 +32,7 @@ log = structlog.get_logger("arcbilling.gate")
 DOORS = {"/api/v1": 1024 * 1024, "/graphql": 64 * 1024}
 """The doors, and the largest body that each reads."""
 
-KNOWN_ADDRESSES = 10_000
+KNOWN_ADDRESSES = 1_000
 """So many addresses are not read anew each time."""
 
 MAX_HEADERS = 32 * 1024
@@ -88,10 +88,9 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope["headers"])
-        given = headers.get(b"x-request-id")
-        request_id = (
-            given if given is not None and _SANE_REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
-        )
+        request_id = headers.get(b"x-request-id") or ""
+        if not _SANE_REQUEST_ID.fullmatch(request_id):
+            request_id = f"{random.getrandbits(128):032x}"
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)  # every line of this request carries it

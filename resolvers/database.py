@@ -69,7 +69,7 @@ class Channel(Protocol):
 
 
 class Database(Protocol):
-    """An open database: how to read, how to write, how to store the values that the engine has no type for."""
+    """An open database: how to read, how to write, and what becomes of what it stores."""
 
     reader: Connection
     """Reads from the last commit. Runs each statement by itself."""
@@ -95,8 +95,6 @@ class Database(Protocol):
     async def lead(self) -> bool:
         """Whether this process leads: at any time one of all that use the database does."""
         ...
-
-    def encode(self, value: object) -> object: ...
 
     def decoder(self, column_type: Any) -> Callable[[Any], Any] | None:
         """How a stored value becomes a value of the type; None where it is one already."""

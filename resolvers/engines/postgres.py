@@ -191,9 +191,6 @@ class PostgresDatabase:
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             log.debug("a connection could not be given back", error=str(error))
 
-    def encode(self, value: object) -> object:
-        return value
-
     def decoder(self, column_type: Any) -> Callable[[Any], Any] | None:
         if isinstance(column_type, type) and issubclass(column_type, StrEnum):
             return {one.value: one for one in column_type}.__getitem__  # a call of the enum takes five times as long

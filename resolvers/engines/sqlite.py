@@ -32,7 +32,7 @@ from resolvers.database import (
     Rows,
     Transaction,
 )
-from resolvers.engines.sqlite_connection import SqliteConnection, encoded
+from resolvers.engines.sqlite_connection import SqliteConnection
 from resolvers.engines.sqlite_writer import SECONDS_FOR_OTHERS, Writer
 
 LEAST_VERSION = (3, 35)
@@ -90,9 +90,6 @@ class SqliteDatabase:
         if self._writer is None:
             raise DatabaseUnavailable("The database is not open.")
         return await self._writer.begin()
-
-    def encode(self, value: object) -> object:
-        return encoded(value)
 
     def decoder(self, column_type: Any) -> Callable[[Any], Any] | None:
         if column_type is datetime:
